@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -33,7 +34,7 @@ class _Columns:
         low, high = np.searchsorted(self.ts, [start, end])
         return self._rows(slice(int(low), int(high)))
 
-    def _rows(self, index: slice) -> Self:
+    def _rows(self, index: builtins.slice[int, int, None]) -> Self:
         changed = {
             f.name: getattr(self, f.name)[index]
             for f in fields(self)
