@@ -1,0 +1,1 @@
+"""What runs as CPU actors: rollout, replay, pretraining, evaluation. No Ray in here."""

@@ -1,0 +1,1 @@
+"""Honest judgement of a policy: backtest, baselines, statistics, report."""

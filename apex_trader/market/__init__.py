@@ -1,0 +1,1 @@
+"""Market data: the store, importers, synthetic markets, and the order of time."""

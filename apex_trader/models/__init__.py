@@ -1,0 +1,1 @@
+"""Networks: the market encoder, the dueling Q-network and the CNN extractor."""

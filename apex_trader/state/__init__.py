@@ -1,0 +1,1 @@
+"""The state: schema, tables, pivots, regime, gather and mirror."""

@@ -1,0 +1,1 @@
+"""Trading: account, rewards, the vectorised simulator and the Gymnasium environment."""

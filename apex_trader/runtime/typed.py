@@ -1,0 +1,87 @@
+"""From a plain configuration to typed dataclasses, with errors in the user's own words."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from apex_trader.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def to_typed(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """The dataclass ``kind`` filled from ``values``, nested dataclasses too.
+
+    Raises ConfigError with the dotted field, the value and what is allowed: for unknown keys
+    (with the closest known one), wrong types, missing values, and whatever the dataclass itself
+    refuses.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ConfigError(_join(path, key), values[key], _unknown(str(key), known))
+    filled = {}
+    for name, field in known.items():
+        place = _join(path, name)
+        if name in values:
+            filled[name] = _convert(hints[name], values[name], place)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(place, None, "a value is needed here")
+    return kind(**filled)
+
+
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    inner = _dataclass_in(hint)
+    if inner is not None and value is not None:
+        if not isinstance(value, Mapping):
+            raise ConfigError(place, value, f"a group of settings: {_names(inner)}")
+        return to_typed(inner, value, place)
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(strict=False))
+        if _is_whole(hint) and isinstance(value, bool):
+            raise ConfigError(place, value, "a whole number")
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(place, value, f"{_say(hint)} ({reason})") from None
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """The dataclass of ``hint`` or of its Optional, if it is one."""
+    options: Iterable[Any] = (hint,)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        options = typing.get_args(hint)
+    return next((o for o in options if is_dataclass(o) and isinstance(o, type)), None)
+
+
+def _is_whole(hint: Any) -> bool:
+    return hint is int or int in typing.get_args(hint)
+
+
+def _say(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return words.get(hint, f"of type {str(hint).replace('typing.', '')}")
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"no such setting; {hint}known here: {', '.join(sorted(known))}"
+
+
+def _names(kind: type) -> str:
+    return ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
