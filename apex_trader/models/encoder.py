@@ -1,0 +1,87 @@
+"""The market encoder: everything that depends on the market alone, encoded once per time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from apex_trader.errors import ConfigError
+from apex_trader.models.clock_stacks import ClockStacks, window_blocks
+from apex_trader.models.config import EncoderConfig
+from apex_trader.models.initialise import initialise
+from apex_trader.state.schema import Schema
+
+#: Blocks of a single row whose scales are the networks' own, so they are normalised first.
+_CNN_BLOCKS = ("cnn_hidden", "cnn_predictions")
+
+
+class VectorBranch(nn.Module):
+    """One block of a single row through a small MLP: [B, size] → [B, features]."""
+
+    def __init__(self, place: slice, features: int, normalise: bool) -> None:
+        super().__init__()
+        self.start, self.stop = place.start, place.stop
+        size = self.stop - self.start
+        self.norm = nn.LayerNorm(size) if normalise else nn.Identity()
+        self.layer = nn.Linear(size, features)
+        self.out_norm = nn.LayerNorm(features)
+
+    def forward(self, flat: Tensor) -> Tensor:
+        """Flat state [B, market_size] → [B, features]."""
+        x = self.norm(flat[:, self.start : self.stop])
+        return nn.functional.gelu(self.out_norm(self.layer(x)))
+
+
+class MarketEncoder(nn.Module):
+    """Market part of a state → encoding z: [B, market_size] float32 → [B, width].
+
+    A strided convolution stack per clock (blocks of one clock are its channels), a small MLP per
+    block of a single row, late fusion. The control flow is static, so it compiles into one graph.
+
+    Args:
+        schema: any schema; blocks it lacks have no branch.
+        config: widths.
+        generator: source of the initial weights, torch's global one when None.
+
+    Raises:
+        ConfigError: the schema has no block.
+    """
+
+    def __init__(
+        self, schema: Schema, config: EncoderConfig, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        if not schema.blocks:
+            raise ConfigError("state.without", schema.name, "a schema with at least one block")
+        self.market_size = schema.market_size
+        self.width = config.width
+        windows = window_blocks(schema)
+        self.windows = ClockStacks(windows, schema.offsets, config.stack) if windows else None
+        branches = {}
+        for block in schema.blocks:
+            if block in windows:
+                continue
+            hidden = block.name == "cnn_hidden"
+            features = config.hidden_features if hidden else config.vector_features
+            branches[block.name] = VectorBranch(
+                schema.offsets[block.name], features, block.name in _CNN_BLOCKS
+            )
+        self.branches = nn.ModuleDict(branches)
+        joined = self.windows.width if self.windows is not None else 0
+        joined += sum(branch.layer.out_features for branch in branches.values())
+        self.fusion = nn.Sequential(
+            nn.Linear(joined, config.fusion),
+            nn.LayerNorm(config.fusion),
+            nn.GELU(),
+            nn.Linear(config.fusion, config.width),
+            nn.LayerNorm(config.width),
+        )
+        initialise(self, generator)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """[B, market_size] float32 → z [B, width]."""
+        parts = [branch(state) for branch in self.branches.values()]
+        if self.windows is not None:
+            parts.append(self.windows(state))
+        z: Tensor = self.fusion(torch.cat(parts, 1))
+        return z
