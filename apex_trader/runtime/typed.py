@@ -80,7 +80,7 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
 
 
 def _names(kind: type) -> str:
-    return ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
+    return ", ".join(f.name for f in fields(kind))
 
 
 def _join(path: str, name: str) -> str:

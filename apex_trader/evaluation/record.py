@@ -1,0 +1,51 @@
+"""What a policy did over a period, decision by decision: the raw material of every figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.time import DAY
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One policy over a period: n decisions in time order, episodes one after another.
+
+    ts [n] µs of each decision; mark [n] price known then. action [n] index of the action set.
+    position [n] exposure after the decision's order, −1…1. equity [n] relative to 1 at the start,
+    at the end of the step, compounded over episodes. gross [n]: the same without any cost.
+    fee, slippage, funding [n]: costs of the step, as shares of the episode's starting equity.
+    traded [n]: an order was filled. episode [n]: number of the episode.
+    terms: reward terms of the step by name, [n] each.
+    """
+
+    name: str
+    ts: I64
+    mark: F64
+    action: NDArray[np.uint8]
+    position: F64
+    equity: F64
+    gross: F64
+    fee: F64
+    slippage: F64
+    funding: F64
+    traded: NDArray[np.bool_]
+    episode: NDArray[np.int32]
+    terms: dict[str, F64]
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def daily_returns(self) -> tuple[I64, F64]:
+        """(UTC days, net return of each); a day without decisions is not listed."""
+        days = self.ts // DAY * DAY
+        unique, first = np.unique(days, return_index=True)
+        last = np.append(first[1:], len(days)) - 1
+        start = np.concatenate([[1.0], self.equity[last[:-1]]])
+        return unique, self.equity[last] / start - 1.0
