@@ -114,8 +114,9 @@ def fills_figure(record: Record) -> go.Figure:
         ("sell", record.traded & (change < 0), "triangle-down", COLOURS[3]),
     ):
         rows = np.flatnonzero(chosen)[-MAX_POINTS:]
+        marker = {"symbol": symbol, "color": colour, "size": 7}
         figure.add_scatter(x=_times(record.ts[rows]), y=record.mark[rows], name=name, row=1, col=1,
-                           mode="markers", marker={"symbol": symbol, "color": colour, "size": 7})  # fmt: skip
+                           mode="markers", marker=marker)  # fmt: skip
     figure.add_scatter(x=_times(record.ts[pick]), y=record.position[pick], name="position", row=2,
                        col=1, line={"color": COLOURS[0], "width": 1, "shape": "hv"})  # fmt: skip
     figure.update_yaxes(title="price", row=1)

@@ -35,7 +35,12 @@ def to_typed(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
             filled[name] = _convert(hints[name], values[name], place)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(place, None, "a value is needed here")
-    return kind(**filled)
+    try:
+        return kind(**filled)
+    except ConfigError as error:
+        # the part knows its field, only the tree knows where the part hangs
+        leaf = error.field.rpartition(".")[2]
+        raise ConfigError(_join(path, leaf), error.value, error.allowed) from None
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:

@@ -1,0 +1,141 @@
+"""Which days serve what: extractor, reinforcement learning, validation, test – in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.time import DAY, day_start, format_date, parse_time
+
+
+@dataclass(frozen=True)
+class PeriodsConfig:
+    """How the days of the market are divided, in time order.
+
+    start, end: first day and the day after the last (ISO dates); empty for all that there is.
+    validation, test: shares of the days at the end, for choosing checkpoints and for the final
+        figures. Either may be 0; then nothing is chosen or judged there.
+    validation_start, test_start: dates instead of shares.
+    extractor: share of the remaining (training) days that the CNN is fitted on; the agent is
+        trained on the rest.
+    """
+
+    start: str = ""
+    end: str = ""
+    validation: float = 0.15
+    test: float = 0.15
+    validation_start: str = ""
+    test_start: str = ""
+    extractor: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test", "extractor"):
+            value = getattr(self, name)
+            if not 0.0 <= value < 1.0:
+                raise ConfigError(f"periods.{name}", value, "a share from 0 to below 1")
+        if self.validation + self.test >= 1.0:
+            raise ConfigError(
+                "periods.validation", self.validation, "less than 1 with periods.test"
+            )
+        for name in ("start", "end", "validation_start", "test_start"):
+            text = getattr(self, name)
+            if text:
+                try:
+                    parse_time(text)
+                except ApexError as error:
+                    raise ConfigError(f"periods.{name}", text, str(error)) from None
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Starts of UTC days (µs), each list ascending, no two overlapping.
+
+    agent_from: the agent's training uses no decision before it (the embargo: the extractor's
+    labels reach one longest horizon into the agent's first day).
+    """
+
+    extractor: tuple[int, ...]
+    agent: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    agent_from: int
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every day, in order."""
+        return (*self.extractor, *self.agent, *self.validation, *self.test)
+
+    def describe(self) -> dict[str, str]:
+        """First and last date and the number of days of each part."""
+        out = {}
+        for name in ("extractor", "agent", "validation", "test"):
+            days = getattr(self, name)
+            text = f"{format_date(days[0])} … {format_date(days[-1])}, " if days else ""
+            out[name] = f"{text}{len(days)} days"
+        return out
+
+
+def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> Periods:
+    """Divide ``days`` (ascending day starts, µs).
+
+    Raises ApexError when there are too few days for every part that the configuration asks for.
+    """
+    chosen = _within(days, config)
+    test_from = _boundary(chosen, config.test_start, config.test, len(chosen))
+    before_test = [d for d in chosen if d < test_from]
+    validation_from = _boundary(
+        before_test, config.validation_start, config.validation, len(chosen)
+    )
+    training = [d for d in before_test if d < validation_from]
+    count = round(config.extractor * len(training))
+    if config.extractor > 0:
+        count = max(count, 1)
+    parts = Periods(
+        extractor=tuple(training[:count]),
+        agent=tuple(training[count:]),
+        validation=tuple(d for d in before_test if d >= validation_from),
+        test=tuple(d for d in chosen if d >= test_from),
+        agent_from=(training[count - 1] + DAY if count else 0) + longest_horizon,
+    )
+    _check(parts, config, len(chosen))
+    return parts
+
+
+def _within(days: list[int], config: PeriodsConfig) -> list[int]:
+    start = day_start(parse_time(config.start)) if config.start else 0
+    end = parse_time(config.end) if config.end else max(days, default=0) + DAY
+    chosen = [d for d in days if start <= d < end]
+    if not chosen:
+        have = f"{format_date(days[0])} to {format_date(days[-1])}" if days else "no day at all"
+        raise ApexError(
+            f"no day to train on between periods.start={config.start!r} and "
+            f"periods.end={config.end!r}: the market store can build states for {have}"
+        )
+    return chosen
+
+
+def _boundary(days: list[int], date: str, share: float, total: int) -> int:
+    """First day of the last part of ``days``: a date, or a share of ``total`` days."""
+    if date:
+        return day_start(parse_time(date))
+    count = round(share * total)
+    if share > 0:
+        count = max(count, 1)
+    if count == 0 or count > len(days):
+        return days[-1] + DAY if count == 0 and days else 0
+    return days[-count]
+
+
+def _check(parts: Periods, config: PeriodsConfig, total: int) -> None:
+    needed = {
+        "extractor": config.extractor > 0,
+        "agent": True,
+        "validation": config.validation > 0 or bool(config.validation_start),
+        "test": config.test > 0 or bool(config.test_start),
+    }
+    empty = [name for name, asked in needed.items() if asked and not getattr(parts, name)]
+    if empty:
+        raise ApexError(
+            f"{total} days are too few: nothing is left for {', '.join(empty)}. Import or "
+            "synthesize more days, or change periods.extractor, periods.validation, periods.test"
+        )
