@@ -83,6 +83,13 @@ class Bars(_Columns):
 
 
 @dataclass(frozen=True)
+class Funding(_Columns):
+    """Funding payments of a perpetual: ``rate`` is paid by longs to shorts at ``ts``."""
+
+    rate: F64
+
+
+@dataclass(frozen=True)
 class Seconds(_Columns):
     """One row a second *that had trades*: the statistics every tick column is computed from.
 
