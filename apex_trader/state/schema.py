@@ -80,6 +80,11 @@ class Block:
         """How many of the leading columns are anchored."""
         return sum(column.anchored for column in self.columns)
 
+    @property
+    def row_scaled(self) -> bool:
+        """Whether each row scales its own anchored columns, not the clock's σ at t."""
+        return self.name == "pivots"
+
     @cached_property
     def mirror(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(index [width], sign [width]): mirrored row = row[index] * sign."""

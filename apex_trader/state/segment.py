@@ -6,7 +6,9 @@ Everything that depends on the market alone is in here, once. An experience refe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,10 @@ Bool = NDArray[np.bool_]
 class Decisions:
     """One row a decision time; n = rows. All of it known strictly before ``ts``, but `Outcomes`.
 
-    ts [n] µs. start[clock] [n]: first row, in that clock's tables, of the window that ends with
-    the last bar closed at ts (window lengths are the schema's). row[clock] [n]: that last bar.
+    ts [n] µs. row[clock] [n]: the last bar closed at ts, a row of that clock's tables, which hold
+    at least a window of rows up to it (window lengths are the schema's). start[clock] [n]: first
+    row of the window that may be shown: on the fast clock no earlier than the stretch of trading
+    that ts lies in (row + 1 when it lies in none), so rows before it count as missing.
     anchor [n, 2]: ln p_t - base of primary and reference. scale[clock] [n, 2]:
     1 / (σ_clock(t) · √W / 2) of primary and reference. coverage [n, blocks]: share of the window's
     rows that are there. decidable [n]: coverage suffices and no gap is inside the fast window.
@@ -82,7 +86,8 @@ class PivotEvents:
 class Segment:
     """Tables of one UTC day of one market under one schema.
 
-    key: hex digest of market content and schema. day: start of the UTC day, µs.
+    key: hex digest of market content and schema. schema: the schema's fingerprint. day: start of
+    the UTC day, µs.
     base: (primary, reference) log prices that tables are relative to.
     tables[block] [rows, width]: float32, NaN where missing; anchored columns hold ln p - base,
     all others are final (clipped to ±5). row_scale: for blocks whose anchored columns are scaled
@@ -114,10 +119,10 @@ class Segment:
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays."""
-        parts = [self.tables, self.row_scale, self.decisions.start, self.decisions.row]
-        parts.append(self.decisions.scale)
+        known = self.decisions
+        parts: list[Mapping[str, NDArray[Any]]] = [self.tables, self.row_scale, known.scale]
+        parts += [known.start, known.row]
         total = sum(a.nbytes for part in parts for a in part.values())
         for holder in (self.decisions, self.outcomes, self.pivot_events):
-            values = vars(holder).values()
-            total += sum(a.nbytes for a in values if isinstance(a, np.ndarray))
+            total += sum(a.nbytes for a in vars(holder).values() if isinstance(a, np.ndarray))
         return total
