@@ -1,0 +1,92 @@
+"""Stretches: unbroken runs of rows of the fast clock, and the rows that carry a quiet price.
+
+Whether a quiet second lies in a short pause or in a gap is known only later, and a state must not
+depend on what comes later. So after each real row up to ``max_gap`` carried rows follow in either
+case; a pause longer than that has no further rows, and the next real row begins a new stretch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.market.types import Bars
+
+Bool = NDArray[np.bool_]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The rows of a table on one clock; n = rows.
+
+    ts [n]: open time, µs. source [n]: index of the real row that it shows. carried [n]: the row
+    only carries the price of ``source``. first [n]: the row with which its stretch begins.
+    step: µs between rows of a stretch.
+    """
+
+    ts: I64
+    source: I64
+    carried: Bool
+    first: I64
+    step: int
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    @property
+    def begins(self) -> Bool:
+        """[n] the rows that begin a stretch: nothing is known of the move that led to them."""
+        return np.asarray(self.first == np.arange(len(self.first)))
+
+    def last_closed(self, times: I64) -> I64:
+        """Index of the last row closed by each time (ts + step <= time), -1 when none is."""
+        return np.searchsorted(self.ts, times - self.step, side="right") - 1
+
+
+def dense_grid(ts: I64, step: int, max_gap: int, end: int) -> Grid:
+    """The fast clock's rows: each real row (``ts``, ascending) and those that carry its price.
+
+    A row is carried for at most ``max_gap`` µs after its source and only when it is closed by
+    ``end``.
+    """
+    if len(ts) == 0:
+        return sparse_grid(ts, step)
+    following = np.append(np.diff(ts), end - ts[-1]) // step - 1
+    carried_rows = np.clip(following, 0, max_gap // step)
+    starts = np.concatenate(([0], np.cumsum(carried_rows + 1)))
+    source = np.repeat(np.arange(len(ts)), carried_rows + 1)
+    offset = np.arange(starts[-1]) - starts[source]
+    grid_ts = ts[source] + offset * step
+    breaks = np.concatenate(([True], np.diff(grid_ts) > step))
+    first = np.maximum.accumulate(np.where(breaks, np.arange(len(grid_ts)), 0))
+    return Grid(grid_ts, source, offset > 0, first, step)
+
+
+def sparse_grid(ts: I64, step: int) -> Grid:
+    """A coarse clock's rows: the real ones alone. Absent bars are skipped, windows go on."""
+    rows = np.arange(len(ts))
+    return Grid(ts, rows, np.zeros(len(ts), np.bool_), np.zeros(len(ts), np.int64), step)
+
+
+def carry_bars(bars: Bars, grid: Grid) -> Bars:
+    """The bars on a grid: carried rows are flat at the last close, without volume.
+
+    What the source does not know of a bar (NaN) stays unknown in the rows that carry it.
+    """
+    if not grid.carried.any():
+        return replace(bars.slice(0, len(bars)), ts=grid.ts)
+    close = bars.close[grid.source]
+
+    def price(column: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(grid.carried, close, column[grid.source])
+
+    def flow(column: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(grid.carried, 0.0 * column[grid.source], column[grid.source])
+
+    return Bars(
+        grid.ts, price(bars.open), price(bars.high), price(bars.low), close, flow(bars.volume),
+        flow(bars.taker_buy_volume), flow(bars.count), bars.clock,
+    )  # fmt: skip
