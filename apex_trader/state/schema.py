@@ -97,9 +97,7 @@ def _even(*names: str, needs: str | None = None) -> tuple[Column, ...]:
     return tuple(Column(name, needs=needs) for name in names)
 
 
-def _odd(
-    *names: str, anchored: bool = False, needs: str | None = None
-) -> tuple[Column, ...]:
+def _odd(*names: str, anchored: bool = False, needs: str | None = None) -> tuple[Column, ...]:
     return tuple(Column(name, sign=-1, anchored=anchored, needs=needs) for name in names)
 
 
