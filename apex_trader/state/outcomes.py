@@ -1,0 +1,66 @@
+"""What happens after each decision. The only columns of a segment that see the future."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.market.fills import FillConfig, order_fills
+from apex_trader.market.source import MarketSource
+from apex_trader.market.types import Bars, Seconds, Trades
+from apex_trader.state.segment import Outcomes
+from apex_trader.time import CLOCKS
+
+Bool = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+def fill_prices(
+    source: MarketSource, clock: str, start: int, end: int, fills: FillConfig
+) -> Trades | Seconds | Bars:
+    """What orders decided in [start, end) fill on.
+
+    With a fast clock of seconds: trades, or seconds where the source has only those. With bars as
+    the fast clock: its bars, even where finer data exist, so that all days trade alike.
+    """
+    if clock != "1s":
+        return source.bars(clock).between(start, end + fills.latency + CLOCKS[clock] + 1)
+    reach = end + fills.latency + fills.max_fill_wait
+    trades = source.trades(start, reach)
+    return source.seconds(start, reach) if trades is None or len(trades) == 0 else trades
+
+
+def outcomes(
+    ts: I64,
+    interval: int,
+    decidable: Bool,
+    stretch: I64,
+    prices: Trades | Seconds | Bars,
+    fills: FillConfig,
+    funding: tuple[I64, F64],
+) -> Outcomes:
+    """The outcomes of decisions at ``ts`` [n], µs.
+
+    decidable [n]; stretch [n]: which stretch of trading each lies in (-1: none). funding: times
+    and rates of the payments; one at exactly the next decision is charged to the position held
+    into it.
+    """
+    fill, fill_ts = order_fills(ts, prices, fills.latency, fills.max_fill_wait, fills.bar_fill)
+    going_on = np.zeros(len(ts), np.bool_)
+    going_on[:-1] = decidable[:-1] & decidable[1:] & (stretch[:-1] == stretch[1:])
+    next_row = np.where(going_on, np.arange(1, len(ts) + 1), -1).astype(np.int32)
+    times, rates = funding
+    paid = np.concatenate(([0.0], np.cumsum(rates)))
+    low = np.searchsorted(times, ts, side="right")
+    high = np.searchsorted(times, ts + interval, side="right")
+    charged = (paid[high] - paid[low]).astype(np.float32)
+    return Outcomes(fill, fill_ts, next_row, _episodes(decidable, going_on), charged)
+
+
+def _episodes(decidable: Bool, going_on: Bool) -> I32:
+    """Number of the unbroken run that each row belongs to, -1 when it is not decidable."""
+    begins = decidable.copy()
+    begins[1:] &= ~going_on[:-1]
+    return np.where(decidable, np.cumsum(begins) - 1, -1).astype(np.int32)
