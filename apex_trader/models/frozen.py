@@ -1,0 +1,197 @@
+"""The extractor as the rest of the program uses it: fixed weights with a name of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from apex_trader.errors import ApexError, DataError, MismatchError
+from apex_trader.models.config import CNNConfig, StackConfig
+from apex_trader.models.extractor import ROW_SIZE, CNNExtractor
+from apex_trader.state.gather import MarketTables, gather
+from apex_trader.state.schema import Schema
+
+#: Raised when the network's code changes what the same weights mean.
+_FORMAT = 1
+
+
+class FrozenExtractor:
+    """A fitted CNN with its identity. It never changes: a refit gives another one.
+
+    version: hex digest of weights, configuration and schema; names the CNN rows it made.
+    schema: fingerprint of the schema it was fitted on. schema_name: its name, for messages.
+    figures: validation figures, ``pretrain/...``.
+
+    Raises:
+        MismatchError: the weights do not fit the schema and the configuration.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        config: CNNConfig,
+        weights: Mapping[str, Tensor],
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
+        self.schema, self.schema_name = schema.fingerprint, schema.name
+        self.config = config
+        self.figures = dict(figures or {})
+        # a private generator keeps the construction away from torch's global one
+        self.network = CNNExtractor(schema, config, torch.Generator().manual_seed(0))
+        try:
+            self.network.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise MismatchError(
+                f"the extractor's weights do not fit schema {schema.name!r} and models.cnn: "
+                f"{str(error).splitlines()[-1].strip()}"
+            ) from None
+        self.network.eval().requires_grad_(False)
+        self.version = _digest(self.schema, config, self.network.state_dict())
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def to(self, device: torch.device | str) -> FrozenExtractor:
+        """Itself, with its network moved to ``device``."""
+        self.network.to(device)
+        return self
+
+    @torch.inference_mode()
+    def rows(self, tables: MarketTables, first: int, count: int, batch: int = 512) -> Tensor:
+        """CNN rows of decision rows [first, first + count): float16 [count, 2, 528].
+
+        Axis 1: the market as it is, and mirrored. Computed in batches on the tables' device.
+
+        Raises:
+            MismatchError: the tables' schema is another one.
+            ApexError: an output is not finite.
+        """
+        if tables.schema.fingerprint != self.schema:
+            raise _other_schema(self, tables.schema)
+        device = tables.device
+        self.network.to(device)
+        out = torch.empty((count, 2, ROW_SIZE), dtype=torch.float16, device=device)
+        for start in range(0, count, batch):
+            stop = min(start + batch, count)
+            rows = torch.arange(first + start, first + stop, device=device)
+            for side in (0, 1):
+                mirror = torch.full((stop - start,), bool(side), device=device)
+                windows = gather(tables, rows, mirror, blocks=self.network.block_names)
+                out[start:stop, side] = self.network(windows).rows().half()
+        if not torch.isfinite(out).all():
+            bad = int((~torch.isfinite(out)).flatten(1).any(1).nonzero()[0]) + first
+            raise ApexError(
+                f"extractor {self.version[:12]} gives a value that is not finite at decision row "
+                f"{bad}: verify the market's data, or fit the extractor again"
+            )
+        return out
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            torch.save(self.state_dict(), temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values and CPU tensors, from which ``from_state`` makes it again."""
+        return {
+            "format": _FORMAT,
+            "schema": self.schema,
+            "schema_name": self.schema_name,
+            "version": self.version,
+            "config": _plain(self.config),
+            "figures": dict(self.figures),
+            "weights": {k: v.detach().cpu() for k, v in self.network.state_dict().items()},
+        }
+
+    @classmethod
+    def from_state(
+        cls, state: Mapping[str, Any], schema: Schema, place: str = "extractor"
+    ) -> FrozenExtractor:
+        """The extractor of a ``state_dict``.
+
+        Raises:
+            MismatchError: it was fitted on another schema, written by another format, or its
+                content is not what its version says.
+        """
+        if state.get("format") != _FORMAT:
+            raise MismatchError(
+                f"{place} has format {state.get('format')!r}, this program reads {_FORMAT}: "
+                "fit the extractor again"
+            )
+        if state["schema"] != schema.fingerprint:
+            raise MismatchError(
+                f"{place} was fitted on schema {state['schema_name']!r} ({state['schema'][:12]}), "
+                f"not on {schema.name!r} ({schema.fingerprint[:12]}): use the schema it was fitted "
+                "on, or fit an extractor for this one"
+            )
+        values = dict(state["config"])
+        config = CNNConfig(**{**values, "stack": StackConfig(**values["stack"])})
+        frozen = cls(schema, config, state["weights"], state["figures"])
+        if frozen.version != state["version"]:
+            raise MismatchError(
+                f"{place} says version {state['version'][:12]}, its content is "
+                f"{frozen.version[:12]}: the file was changed; restore it or fit again"
+            )
+        return frozen
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], schema: Schema) -> FrozenExtractor:
+        """Read a file that ``save`` wrote; its content is data only, never code.
+
+        Raises:
+            DataError: no such file, or not one of ours.
+            MismatchError: as in ``from_state``.
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict) or "weights" not in state:
+                raise KeyError("weights")
+        except (OSError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise DataError(
+                str(path),
+                f"cannot be read as an extractor ({type(error).__name__})",
+                "Give the extractor file of a run, or fit the extractor again",
+            ) from None
+        return cls.from_state(state, schema, str(path))
+
+
+def _other_schema(frozen: FrozenExtractor, schema: Schema) -> MismatchError:
+    return MismatchError(
+        f"extractor {frozen.version[:12]} was fitted on schema {frozen.schema_name!r} "
+        f"({frozen.schema[:12]}), the tables are of {schema.name!r} ({schema.fingerprint[:12]}): "
+        "fit an extractor for this schema"
+    )
+
+
+def _plain(config: CNNConfig) -> dict[str, Any]:
+    """The configuration as values that JSON and a weights-only file can hold."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
+
+
+def _digest(schema: str, config: CNNConfig, weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([_FORMAT, schema, _plain(config)], sort_keys=True).encode())
+    for name in sorted(weights):
+        value = np.ascontiguousarray(weights[name].detach().cpu().numpy())
+        digest.update(f"{name}:{value.dtype}:{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
