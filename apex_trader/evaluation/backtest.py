@@ -1,0 +1,174 @@
+"""A policy under the simulator's fills and costs, recorded decision by decision.
+
+Two ways to run a period. ``run_continuous`` is one account from the first decision to the last,
+positions carried over nights and gaps: what a trader would have lived through. ``run_episodes``
+starts every episode flat in a lane of its own, all in lockstep: fast, and days as independent
+samples; positions open at an episode's end are valued at the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.errors import ApexError
+from apex_trader.evaluation.policies import Policy
+from apex_trader.evaluation.record import Record
+from apex_trader.state.segment import Segment
+from apex_trader.trading.config import RewardConfig, TradingConfig
+from apex_trader.trading.path import MarketPath
+from apex_trader.trading.rewards import TERMS
+from apex_trader.trading.simulator import Simulator, Step
+
+I64 = NDArray[np.int64]
+
+
+def episode_starts(path: MarketPath) -> I64:
+    """[e] first row of every episode of a path: startable, and no row leads to it."""
+    led_to = np.zeros(len(path), np.bool_)
+    following = path.arrays.next_row[path.startable]
+    led_to[following] = True
+    return np.flatnonzero(path.startable & ~led_to)
+
+
+def run_continuous(
+    path: MarketPath, policy: Policy, trading: TradingConfig, reward: RewardConfig
+) -> Record:
+    """One account over the whole path, which must be in time order. Stops at ruin.
+
+    Raises ApexError when the path has no decision.
+    """
+    starts = _starts(path)
+    simulator = Simulator(path, trading, reward, lanes=1)
+    lane = np.zeros(1, np.int64)
+    log = _Log(path, simulator)
+    for number, start in enumerate(starts):
+        row = np.array([start])
+        if number == 0:
+            simulator.reset(lane, row)
+        else:
+            log.jump(simulator.carry(lane, row))
+        while not simulator.ended[0]:
+            log.step(_advance(simulator, policy), number)
+        if log.ruined:
+            break
+    return log.record(policy.name)
+
+
+def run_episodes(
+    path: MarketPath,
+    policy: Policy,
+    trading: TradingConfig,
+    reward: RewardConfig,
+) -> list[Record]:
+    """Every episode of the path on its own, flat at its start. One record an episode."""
+    starts = _starts(path)
+    simulator = Simulator(path, trading, reward, lanes=len(starts))
+    simulator.reset(np.arange(len(starts)), starts)
+    steps: list[Step] = []
+    while not simulator.ended.all():
+        steps.append(_advance(simulator, policy))
+    return [_lane_record(path, simulator, steps, k, policy.name) for k in range(len(starts))]
+
+
+def path_of(segments: Sequence[Segment]) -> MarketPath:
+    """The path of segments in time order. Raises ApexError when none can be traded."""
+    ordered = sorted(segments, key=lambda segment: segment.day)
+    path = MarketPath.from_segments(ordered)
+    if not path.startable.any():
+        raise ApexError(
+            "no decision can be made in this period: the states lack coverage on every row. "
+            "`python -m apex_trader.audit` names the blocks; import more look-back, or choose "
+            "another period"
+        )
+    return path
+
+
+def _starts(path: MarketPath) -> I64:
+    starts = episode_starts(path)
+    if not len(starts):
+        raise ApexError("the path has no decision to make: choose another period")
+    return starts
+
+
+def _advance(simulator: Simulator, policy: Policy) -> Step:
+    """One step of the lanes that go on; the policy is asked for those alone."""
+    going = np.flatnonzero(~simulator.ended)
+    actions = np.zeros(simulator.lanes, np.uint8)
+    actions[going] = policy.act(
+        simulator.rows[going], simulator.features()[going], simulator.position[going]
+    )
+    return simulator.step(actions, idle=True)
+
+
+class _Log:
+    """Collects one lane's steps into a record."""
+
+    def __init__(self, path: MarketPath, simulator: Simulator, lane: int = 0) -> None:
+        self._path, self._simulator, self._lane = path, simulator, lane
+        self._equity = float(simulator.config.initial_equity)
+        self._start = self._equity
+        self._gross = 1.0
+        self._rows: list[tuple[float, ...]] = []
+        self._terms: list[NDArray[np.float64]] = []
+        self.ruined = False
+
+    def jump(self, pnl: NDArray[np.float64]) -> None:
+        """The account was carried over a gap."""
+        change = float(pnl[self._lane])
+        self._gross *= 1.0 + change / self._equity
+        self._equity += change
+
+    def step(self, step: Step, episode: int) -> None:
+        """Take one step of the lane."""
+        k = self._lane
+        self._gross *= 1.0 + step.pnl[k] / self._equity
+        self._equity = float(step.equity[k])
+        self.ruined = bool(step.terminated[k])
+        self._rows.append(
+            (
+                float(step.row[k]),
+                float(step.action[k]),
+                float(step.next_account[k, 0]),
+                self._equity / self._start,
+                self._gross,
+                *(step.costs[k] / self._start),
+                float(step.traded[k]),
+                float(episode),
+            )
+        )
+        self._terms.append(step.terms[k])
+
+    def record(self, name: str) -> Record:
+        """The record of all steps."""
+        columns = np.array(self._rows, np.float64).T
+        rows = columns[0].astype(np.int64)
+        terms = np.array(self._terms)
+        arrays = self._path.arrays
+        return Record(
+            name=name,
+            ts=arrays.ts[rows],
+            mark=np.exp(arrays.mark[rows]),
+            action=columns[1].astype(np.uint8),
+            position=columns[2],
+            equity=columns[3],
+            gross=columns[4],
+            fee=columns[5],
+            slippage=columns[6],
+            funding=columns[7],
+            traded=columns[8].astype(np.bool_),
+            episode=columns[9].astype(np.int32),
+            terms={term: terms[:, i] for i, term in enumerate(TERMS)},
+        )
+
+
+def _lane_record(
+    path: MarketPath, simulator: Simulator, steps: list[Step], lane: int, name: str
+) -> Record:
+    log = _Log(path, simulator, lane)
+    for step in steps:
+        if step.active[lane]:
+            log.step(step, lane)
+    return log.record(name)
