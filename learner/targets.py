@@ -14,13 +14,6 @@ from torch.nn import functional
 from apex_trader.errors import ApexError
 
 
-class PotentialWeights(NamedTuple):
-    """Weights of the two shaping potentials; 0 switches one off."""
-
-    pivot: float = 0.0
-    cnn: float = 0.0
-
-
 class QLoss(NamedTuple):
     """loss []: what is minimised. td_error [B]: target − Q, without gradient."""
 
