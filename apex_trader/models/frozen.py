@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from apex_trader.errors import ApexError, DataError, MismatchError
@@ -20,6 +21,7 @@ from apex_trader.models.config import CNNConfig, StackConfig
 from apex_trader.models.extractor import ROW_SIZE, CNNExtractor
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.schema import Schema
+from apex_trader.state.segment import Segment
 
 #: Raised when the network's code changes what the same weights mean.
 _FORMAT = 1
@@ -29,7 +31,7 @@ class FrozenExtractor:
     """A fitted CNN with its identity. It never changes: a refit gives another one.
 
     version: hex digest of weights, configuration and schema; names the CNN rows it made.
-    schema: fingerprint of the schema it was fitted on. schema_name: its name, for messages.
+    schema: what it was fitted on; its fingerprint is saved and compared.
     figures: validation figures, ``pretrain/...``.
 
     Raises:
@@ -43,7 +45,7 @@ class FrozenExtractor:
         weights: Mapping[str, Tensor],
         figures: Mapping[str, float] | None = None,
     ) -> None:
-        self.schema, self.schema_name = schema.fingerprint, schema.name
+        self.schema = schema
         self.config = config
         self.figures = dict(figures or {})
         # a private generator keeps the construction away from torch's global one
@@ -56,7 +58,7 @@ class FrozenExtractor:
                 f"{str(error).splitlines()[-1].strip()}"
             ) from None
         self.network.eval().requires_grad_(False)
-        self.version = _digest(self.schema, config, self.network.state_dict())
+        self.version = _digest(schema.fingerprint, config, self.network.state_dict())
 
     @property
     def parameters(self) -> int:
@@ -78,7 +80,7 @@ class FrozenExtractor:
             MismatchError: the tables' schema is another one.
             ApexError: an output is not finite.
         """
-        if tables.schema.fingerprint != self.schema:
+        if tables.schema.fingerprint != self.schema.fingerprint:
             raise _other_schema(self, tables.schema)
         device = tables.device
         self.network.to(device)
@@ -98,6 +100,22 @@ class FrozenExtractor:
             )
         return out
 
+    def attach(self, tables: MarketTables, batch: int = 512) -> None:
+        """Computes the CNN rows of every decision row and attaches them to the tables.
+
+        Rows of another version are dropped first. Errors as in ``rows``.
+        """
+        rows = self.rows(tables, 0, tables.decisions, batch)
+        if tables.cnn_version != self.version:
+            tables.drop_cnn()
+        tables.write_cnn(0, rows, self.version)
+
+    def segment_rows(self, segment: Segment, batch: int = 512) -> NDArray[np.float16]:
+        """CNN rows of one segment: float16 [rows, 2, 528], to be shared beside it."""
+        device = next(self.network.parameters()).device
+        tables = MarketTables.from_segments([segment], self.schema, device)
+        return np.asarray(self.rows(tables, 0, segment.rows, batch).cpu().numpy(), np.float16)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, whole or not at all."""
         path = Path(path)
@@ -113,8 +131,8 @@ class FrozenExtractor:
         """Plain values and CPU tensors, from which ``from_state`` makes it again."""
         return {
             "format": _FORMAT,
-            "schema": self.schema,
-            "schema_name": self.schema_name,
+            "schema": self.schema.fingerprint,
+            "schema_name": self.schema.name,
             "version": self.version,
             "config": _plain(self.config),
             "figures": dict(self.figures),
@@ -175,8 +193,8 @@ class FrozenExtractor:
 
 def _other_schema(frozen: FrozenExtractor, schema: Schema) -> MismatchError:
     return MismatchError(
-        f"extractor {frozen.version[:12]} was fitted on schema {frozen.schema_name!r} "
-        f"({frozen.schema[:12]}), the tables are of {schema.name!r} ({schema.fingerprint[:12]}): "
+        f"extractor {frozen.version[:12]} was fitted on schema {frozen.schema.name!r} "
+        f"({frozen.schema.fingerprint[:12]}), the tables are of {schema.name!r} ({schema.fingerprint[:12]}): "
         "fit an extractor for this schema"
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from apex_trader.models.baselines import LogisticBaseline, best_strength, last_sign, majority
+from apex_trader.models.baselines import LogisticBaseline, best_rate, last_sign, majority
 from apex_trader.models.config import PretrainConfig
 from apex_trader.models.extractor import CNNExtractor, ExtractorOutput
 from apex_trader.models.labels import Labels
@@ -69,7 +69,7 @@ def judge(
             "last_sign/": last_sign(past[fit], fit_classes, past[at], classes, move),
         }
         if logistic is not None:
-            scores["logistic/"] = best_strength(logistic[:, keep, h], classes, move)
+            scores["logistic/"] = best_rate(logistic[:, keep, h], classes, move)
         place = f"pretrain/{horizon_name(horizon)}/"
         for who, values in scores.items():
             figures |= {f"{place}{who}{name}": value for name, value in values.items()}
@@ -121,7 +121,7 @@ def _logistic(
     config: PretrainConfig,
     seed: int,
 ) -> NDArray[np.float64] | None:
-    """Probabilities [strengths, m, horizons, 3] of the logistic regression, None without one."""
+    """Probabilities [rates, m, horizons, 3] of the logistic regression, None without one."""
     if not config.baseline_rows:
         return None
 

@@ -311,8 +311,8 @@ def _copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_initial(initial: FrozenExtractor, tables: MarketTables, cnn: CNNConfig) -> None:
-    if initial.schema != tables.schema.fingerprint or initial.config != cnn:
+    if initial.schema.fingerprint != tables.schema.fingerprint or initial.config != cnn:
         raise MismatchError(
-            f"extractor {initial.version[:12]} ({initial.schema_name!r}) cannot be refitted on "
+            f"extractor {initial.version[:12]} ({initial.schema.name!r}) cannot be refitted on "
             f"schema {tables.schema.name!r} with other widths: use its own schema and models.cnn"
         )

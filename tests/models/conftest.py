@@ -29,12 +29,12 @@ Path = tuple[NDArray[np.float64], NDArray[np.float64]]
 def interaction(days: int, seed: int, strength: float = 0.5) -> Path:
     """Busy minutes carry the last return on, quiet ones reverse it.
 
-    Neither the return nor the activity alone says anything of the next return, so that a linear
-    model of them is no better than chance; their product does.
+    The next return hangs on the product of return and activity, which no linear model can form:
+    it is left with the weak echo two minutes back.
     """
     rng = np.random.default_rng(seed)
     n = days * MINUTES + ROWS
-    busy = np.where(np.cumsum(rng.random(n) < 0.02) % 2 == 0, 1.0, -1.0)
+    busy = np.where(np.cumsum(rng.random(n) < 0.1) % 2 == 0, 1.0, -1.0)
     noise = rng.standard_normal(n) * SIGMA
     returns = np.empty(n)
     last = 0.0
