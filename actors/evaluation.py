@@ -1,0 +1,112 @@
+"""The greedy agent as a policy that a backtest can judge, and the evaluator that does so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from apex_trader.evaluation.backtest import path_of, run_episodes
+from apex_trader.evaluation.record import Record
+from apex_trader.evaluation.statistics import summarize
+from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.state.gather import MarketTables, gather
+from apex_trader.state.segment import Segment
+from apex_trader.trading.config import RewardConfig, TradingConfig
+
+#: Decision rows that are gathered and encoded at once.
+_BATCH = 512
+
+
+class GreedyPolicy:
+    """Takes the action with the largest Q-value.
+
+    A segment's rows are encoded on first sight and kept: about 1 KB a row. The tables' decision
+    rows and the path's are numbered alike, both from the same segments in the same order.
+    """
+
+    def __init__(self, network: DuelingQNetwork, tables: MarketTables, name: str = "agent") -> None:
+        self.name = name
+        self.network, self.tables = network.eval(), tables
+        self._first = np.array([*tables.first_row, tables.decisions], np.int64)
+        self._encoded: dict[int, Tensor] = {}
+
+    @torch.inference_mode()
+    def act(
+        self,
+        rows: NDArray[np.int64],
+        accounts: NDArray[np.float32],
+        positions: NDArray[np.int64],
+    ) -> NDArray[np.uint8]:
+        """See ``apex_trader.evaluation.policies.Policy.act``."""
+        return self.q_values(rows, accounts).argmax(1).to(torch.uint8).cpu().numpy()
+
+    @torch.inference_mode()
+    def q_values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> Tensor:
+        """Q-values [k, actions] at global rows [k] with account features [k, 8]."""
+        number = np.searchsorted(self._first, rows, side="right") - 1
+        local = rows - self._first[number]
+        z = [self._segment(int(k))[int(r)] for k, r in zip(number, local, strict=True)]
+        account = torch.from_numpy(accounts).to(self.tables.device)
+        return self.network.q(torch.stack(z), account)
+
+    def _segment(self, number: int) -> Tensor:
+        """Encodings [rows, width] of a segment."""
+        if number not in self._encoded:
+            first, end = int(self._first[number]), int(self._first[number + 1])
+            device = self.tables.device
+            parts = [
+                self.network.encode(
+                    gather(self.tables, torch.arange(k, min(k + _BATCH, end), device=device))
+                )
+                for k in range(first, end, _BATCH)
+            ]
+            self._encoded[number] = torch.cat(parts)
+        return self._encoded[number]
+
+
+class Evaluator:
+    """Greedy runs over the validation days, each episode flat at its start.
+
+    segments must be in time order, with their CNN rows written into ``tables``.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        tables: MarketTables,
+        network: DuelingQNetwork,
+        trading: TradingConfig,
+        reward: RewardConfig,
+    ) -> None:
+        self.path = path_of(segments)
+        self.tables, self.network = tables, network
+        self.trading, self.reward = trading, reward
+
+    def evaluate(self, weights: Mapping[str, Tensor], updates: int) -> dict[str, float]:
+        """``eval/...`` figures of a set of weights, made by the learner's update ``updates``."""
+        self.network.load_state_dict(dict(weights))
+        policy = GreedyPolicy(self.network, self.tables)
+        return figures(run_episodes(self.path, policy, self.trading, self.reward), updates)
+
+
+def figures(records: Sequence[Record], updates: int) -> dict[str, float]:
+    """Metrics of a set of episodes.
+
+    net_return, gross_return: mean over episodes. net_return_error: standard error of the mean.
+    trades, fee, max_drawdown, exposure: means. reward_<term>: sum of a term, mean over episodes.
+    """
+    all_figures = [summarize(record) for record in records]
+    net = np.array([f["net_return"] for f in all_figures])
+    error = float(net.std(ddof=1) / np.sqrt(len(net))) if len(net) > 1 else float("nan")
+    out = {"eval/updates": float(updates), "eval/episodes": float(len(net)),
+           "eval/net_return_error": error}  # fmt: skip
+    for name in ("net_return", "gross_return", "fee", "slippage", "funding", "trades",
+                 "max_drawdown", "exposure"):  # fmt: skip
+        out[f"eval/{name}"] = float(np.mean([f[name] for f in all_figures]))
+    for term in records[0].terms:
+        out[f"eval/reward_{term}"] = float(np.mean([r.terms[term].sum() for r in records]))
+    return out
