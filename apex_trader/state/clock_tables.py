@@ -84,14 +84,6 @@ def _on_grid(side: Side, clock: str, max_gap: int | None) -> tuple[Grid, Bars]:
     return grid, carry_bars(side.bars, grid)
 
 
-def second_bars(seconds: Seconds) -> Bars:
-    """Seconds with trades as 1 s bars."""
-    return Bars(
-        seconds.ts, seconds.open, seconds.high, seconds.low, seconds.close, seconds.volume,
-        seconds.volume_buy, seconds.count, "1s",
-    )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class DayView:
     """What one day's decisions see of a clock; n = decisions.
