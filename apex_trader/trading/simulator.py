@@ -1,0 +1,397 @@
+"""The vectorised simulator: thousands of accounts, each at its own place of the market path.
+
+Our orders do not move the market, so a step is bookkeeping: one kernel call books all lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from apex_trader.errors import ApexError, MismatchError
+from apex_trader.state.schema import ACCOUNT_SIZE
+from apex_trader.trading.account import (
+    Booked,
+    Ledger,
+    MarketStep,
+    Rules,
+    account_features,
+    book,
+    ledger_state,
+    new_ledger,
+    reset_ledger,
+    restore_ledger,
+    trade_rate,
+    write_features,
+)
+from apex_trader.trading.actions import Actions
+from apex_trader.trading.config import RewardConfig, TradingConfig
+from apex_trader.trading.path import MarketPath, PathArrays
+from apex_trader.trading.rewards import (
+    CORE,
+    DURATION,
+    FREQUENCY,
+    PIVOT,
+    RISK,
+    TERMS,
+    Weights,
+    differential_sharpe,
+    duration_shape,
+    frequency_term,
+    pivot_bonus,
+)
+
+Bool = NDArray[np.bool_]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+#: Names of the columns of ``Step.costs``.
+COSTS = ("fee", "slippage", "funding")
+
+
+class Lanes(NamedTuple):
+    """Where each of L lanes stands.
+
+    row [L]: global row. start [L]: row of its reset. first [L]: first row of its segment.
+    ended [L] int64: 1 when it must be reset before it can step. held [L, rows of a day] int8: the
+    position at each row of the day since the reset, for the pivot bonus ([L, 0] when that is off).
+    """
+
+    row: I64
+    start: I64
+    first: I64
+    ended: I64
+    held: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did; L lanes, T = len(TERMS).
+
+    row, next_row [L] int64: global rows before and after. action [L] uint8. account, next_account
+    [L, 8] float32: features before and after. reward [L]: the stored reward, the sum of terms
+    [L, T] (weighted and scaled). terminated [L]: ruined. truncated [L]: the episode ends at
+    next_row without ruin (day's end, gap): bootstrap. transactions [L] int64: 0, 1, 2 (a flip).
+    profit [L]: closed a round trip with a net profit. pnl [L]: quote currency, before costs [L, 3]
+    (fee, slippage, funding). equity [L]: after the step. active [L]: False for a lane that had
+    already ended and was left alone.
+    """
+
+    row: I64
+    next_row: I64
+    action: NDArray[np.uint8]
+    account: F32
+    next_account: F32
+    reward: F64
+    terms: F64
+    terminated: Bool
+    truncated: Bool
+    transactions: I64
+    profit: Bool
+    pnl: F64
+    costs: F64
+    equity: F64
+    active: Bool
+
+    @property
+    def traded(self) -> Bool:
+        """[L]: an order was filled."""
+        return self.transactions > 0
+
+    @property
+    def ended(self) -> Bool:
+        """[L]: terminated or truncated."""
+        return self.terminated | self.truncated
+
+
+class _Out(NamedTuple):
+    """The arrays that the kernel fills; as in ``Step``."""
+
+    next_row: I64
+    account: F32
+    terms: F64
+    terminated: Bool
+    truncated: Bool
+    transactions: I64
+    profit: Bool
+    pnl: F64
+    costs: F64
+
+
+@njit(cache=True, nogil=True)
+def _market_step(path: PathArrays, i: int, j: int) -> MarketStep:
+    return MarketStep(
+        path.ts[i], path.ts[j], path.mark[i], path.mark[j], path.fill[i], path.fill_ts[i],
+        path.funding[i],
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _pivots(path: PathArrays, lanes: Lanes, k: int, j: int, weights: Weights) -> float:
+    """Bonus for the pivots that become known at row j. An older reset saw nothing of them."""
+    total = 0.0
+    for event in range(path.event_first[j], path.event_first[j + 1]):
+        row = path.event_row[event]
+        if row >= lanes.start[k]:
+            held = lanes.held[k, row - lanes.first[k]]
+            total += pivot_bonus(
+                held, path.event_kind[event], path.event_level[event], weights.pivot_levels
+            )
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _write_terms(terms: F64, booked: Booked, mean: float, square: float, rate: float,
+                 choppiness: float, floor: float, weights: Weights) -> None:  # fmt: skip
+    """The account's terms; mean and square are those that the state before the step showed."""
+    terms[CORE] = weights.core * booked.core
+    if weights.frequency != 0.0:
+        shape = frequency_term(rate, choppiness, weights.choppy_factor)
+        terms[FREQUENCY] = weights.frequency * shape
+    if weights.risk != 0.0:
+        terms[RISK] = weights.risk * differential_sharpe(booked.core, mean, square, floor)
+    if weights.duration != 0.0 and booked.held >= 0:
+        seconds = booked.held / 1e6
+        shape = duration_shape(seconds, weights.duration_edges, weights.duration_factors)
+        terms[DURATION] = weights.duration * shape
+
+
+@njit(cache=True, nogil=True)
+def _arrive(path: PathArrays, lanes: Lanes, ledger: Ledger, k: int, j: int, booked: Booked,
+            rules: Rules, out: _Out) -> None:  # fmt: skip
+    """Moves a lane to row j and notes what the step did."""
+    lanes.row[k] = j
+    out.next_row[k] = j
+    out.terminated[k] = booked.ruined
+    out.truncated[k] = not booked.ruined and path.next_row[j] < 0
+    lanes.ended[k] = 1 if out.terminated[k] or out.truncated[k] else 0
+    out.transactions[k] = booked.transactions
+    out.profit[k] = booked.held >= 0 and booked.trip > 0.0
+    out.pnl[k] = booked.pnl
+    out.costs[k, 0] = booked.fee
+    out.costs[k, 1] = booked.slippage
+    out.costs[k, 2] = booked.funding
+    write_features(out.account, ledger, k, path.ts[j], path.mark[j], path.sigma_hour[j],
+                   path.sigma_decision[j], rules)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _step(path: PathArrays, lanes: Lanes, ledger: Ledger, actions: NDArray[np.uint8],
+          wanted: NDArray[np.int8], rules: Rules, weights: Weights, out: _Out) -> None:  # fmt: skip
+    records = lanes.held.shape[1] > 0
+    for k in range(len(actions)):
+        if lanes.ended[k] == 1:
+            continue
+        i = lanes.row[k]
+        j = path.next_row[i]
+        mean, square = ledger.mean[k], ledger.square[k]
+        wish = wanted[ledger.position[k] + 1, actions[k]]
+        booked = book(ledger, k, wish, _market_step(path, i, j), rules)
+        floor = rules.exposure * path.sigma_decision[i]
+        _write_terms(out.terms[k], booked, mean, square, trade_rate(ledger, k, rules),
+                     path.choppiness[i], floor, weights)  # fmt: skip
+        if records:
+            lanes.held[k, j - lanes.first[k]] = ledger.position[k]
+            out.terms[k, PIVOT] = _pivots(path, lanes, k, j, weights)
+        _arrive(path, lanes, ledger, k, j, booked, rules, out)
+
+
+@njit(cache=True, nogil=True)
+def _carry(path: PathArrays, ledger: Ledger, lanes: I64, rows: I64, targets: I64, rules: Rules,
+           pnl: F64, ruined: Bool) -> None:  # fmt: skip
+    for n in range(len(lanes)):
+        k, i, j = lanes[n], rows[n], targets[n]
+        step = MarketStep(path.ts[i], path.ts[j], path.mark[i], path.mark[j], np.nan, 0, 0.0)
+        booked = book(ledger, k, ledger.position[k], step, rules)
+        pnl[n], ruined[n] = booked.pnl, booked.ruined
+
+
+class Simulator:
+    """Steps L lanes over a market path. Every lane is ended until it is reset.
+
+    Costs: about 160 bytes a lane, plus a byte for each row of a day while the pivot bonus is on.
+    """
+
+    def __init__(
+        self,
+        path: MarketPath,
+        config: TradingConfig | None = None,
+        reward_config: RewardConfig | None = None,
+        lanes: int = 1,
+    ) -> None:
+        if lanes < 1:
+            raise ApexError(f"a simulator needs at least one lane, not {lanes}")
+        self.path = path
+        self.config = config or TradingConfig()
+        self.reward_config = reward_config or RewardConfig()
+        self.actions = Actions.of(self.config)
+        self._rules = Rules.of(self.config)
+        self._weights = Weights.of(self.reward_config)
+        self._ledger = new_ledger(lanes, self.config)
+        zeros = np.zeros(lanes, np.int64)
+        rewarded = bool(self._weights.pivot_levels.any()) and len(path.arrays.event_row) > 0
+        recorded = path.longest_segment if rewarded else 0
+        self._lanes = Lanes(zeros, zeros.copy(), zeros.copy(), np.ones(lanes, np.int64),
+                            np.zeros((lanes, recorded), np.int8))  # fmt: skip
+        self._account = np.zeros((lanes, ACCOUNT_SIZE), np.float32)
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes."""
+        return len(self._account)
+
+    @property
+    def rows(self) -> I64:
+        """[L] global row of each lane, a copy."""
+        return self._lanes.row.copy()
+
+    @property
+    def ended(self) -> Bool:
+        """[L]: the lane must be reset before it can step."""
+        return self._lanes.ended.astype(np.bool_)
+
+    @property
+    def position(self) -> I64:
+        """[L] −1, 0, 1, a copy."""
+        return self._ledger.position.copy()
+
+    @property
+    def equity(self) -> F64:
+        """[L] quote currency at the mark of each lane's row, a copy."""
+        return self._ledger.equity.copy()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The accounts themselves, to be read."""
+        return self._ledger
+
+    def features(self) -> F32:
+        """[L, 8] account features at each lane's row, a copy."""
+        return self._account.copy()
+
+    def reset(self, lanes: I64, rows: I64) -> None:
+        """Starts new episodes: ``lanes`` [k] stand at global ``rows`` [k], flat.
+
+        ApexError for a row that has no next one.
+        """
+        lanes, rows = np.asarray(lanes, np.int64), self._checked(rows)
+        reset_ledger(self._ledger, lanes, self.config)
+        self._place(lanes, rows)
+
+    def step(self, actions: NDArray[Any], idle: bool = False) -> Step:
+        """One decision of every lane; ``actions`` [L] are indices of ``self.actions``.
+
+        Ended lanes are an error unless ``idle``, which leaves them alone (Step.active tells).
+        """
+        active = self._lanes.ended == 0
+        if not active.all() and not (idle and active.any()):
+            ended = np.flatnonzero(~active)
+            raise ApexError(f"lanes {ended[:5].tolist()}… have ended: reset them before the step")
+        actions = self._valid(actions)
+        row, account = self._lanes.row.copy(), self._account
+        out = self._outputs()
+        _step(self.path.arrays, self._lanes, self._ledger, actions, self.actions.wanted,
+              self._rules, self._weights, out)  # fmt: skip
+        self._account = out.account.copy()
+        return Step(
+            row, out.next_row, actions, account, out.account, out.terms.sum(1), out.terms,
+            out.terminated, out.truncated, out.transactions, out.profit, out.pnl, out.costs,
+            self._ledger.equity.copy(), active,
+        )  # fmt: skip
+
+    def carry(self, lanes: I64, rows: I64) -> F64:
+        """Takes accounts over a gap or into the next day, position and all: a backtest's account.
+
+        lanes [k] continue at later global rows [k]. Returns the price P&L of the jump [k] in quote
+        currency; there is no reward and no funding. A lane that is ruined by it has ended.
+        """
+        lanes, rows = np.asarray(lanes, np.int64), self._checked(rows)
+        before = self._lanes.row[lanes]
+        if np.any(self.path.arrays.ts[rows] < self.path.arrays.ts[before]):
+            raise ApexError("an account can only be carried forward in time")
+        pnl, ruined = np.zeros(len(lanes)), np.zeros(len(lanes), np.bool_)
+        _carry(self.path.arrays, self._ledger, lanes, before, rows, self._rules, pnl, ruined)
+        self._place(lanes, rows)
+        self._lanes.ended[lanes[ruined]] = 1
+        return pnl
+
+    def state_dict(self) -> dict[str, Any]:
+        """Accounts and places of all lanes, for an exact resume on the same path."""
+        lanes = {name: column.copy() for name, column in self._lanes._asdict().items()}
+        return {"ledger": ledger_state(self._ledger), "lanes": lanes,
+                "account": self._account.copy(), "keys": list(self.path.keys)}  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``state_dict``. MismatchError when the path or the number of lanes is another."""
+        if tuple(state["keys"]) != self.path.keys:
+            raise MismatchError("the simulator's state was saved on other segments")
+        restore_ledger(self._ledger, state["ledger"])
+        for name, column in self._lanes._asdict().items():
+            if column.shape != state["lanes"][name].shape:
+                raise MismatchError(f"the simulator's {name} was saved in another configuration")
+            column[...] = state["lanes"][name]
+        self._account = state["account"].copy()
+
+    def _place(self, lanes: I64, rows: I64) -> None:
+        number, local = self.path.locate(rows)
+        self._lanes.row[lanes] = rows
+        self._lanes.start[lanes] = rows
+        self._lanes.first[lanes] = self.path.first_row[number]
+        self._lanes.ended[lanes] = 0
+        if self._lanes.held.shape[1]:
+            self._lanes.held[lanes, local] = self._ledger.position[lanes]
+        arrays = self.path.arrays
+        columns: Any = (column[lanes] for column in self._ledger)
+        mine = Ledger(*columns)
+        self._account[lanes] = account_features(
+            mine, arrays.ts[rows], arrays.mark[rows], arrays.sigma_hour[rows],
+            arrays.sigma_decision[rows], self.config,
+        )  # fmt: skip
+
+    def _checked(self, rows: I64) -> I64:
+        rows = np.asarray(rows, np.int64)
+        if np.any((rows < 0) | (rows >= len(self.path))) or not self.path.startable[rows].all():
+            raise ApexError(
+                "an episode cannot start at a row without a next one: draw from path.startable"
+            )
+        return rows
+
+    def _valid(self, actions: NDArray[Any]) -> NDArray[np.uint8]:
+        actions = np.asarray(actions)
+        if actions.shape != (self.lanes,) or np.any((actions < 0) | (actions >= self.actions.size)):
+            raise ApexError(
+                f"actions must be {self.lanes} indices below {self.actions.size}: "
+                + ", ".join(self.actions.names)
+            )
+        return actions.astype(np.uint8)
+
+    def _outputs(self) -> _Out:
+        count = self.lanes
+        return _Out(
+            next_row=self._lanes.row.copy(),
+            account=self._account.copy(),
+            terms=np.zeros((count, len(TERMS))),
+            terminated=np.zeros(count, np.bool_),
+            truncated=np.zeros(count, np.bool_),
+            transactions=np.zeros(count, np.int64),
+            profit=np.zeros(count, np.bool_),
+            pnl=np.zeros(count),
+            costs=np.zeros((count, len(COSTS))),
+        )
+
+
+def movement_flags(
+    path: MarketPath, row: I64, next_row: I64, steps: NDArray[Any], threshold: float = 3.0
+) -> Bool:
+    """[m]: the market moved much: |log return| > threshold · σ of a decision · √steps.
+
+    row, next_row [m]: global rows at the ends of n-step transitions; steps [m]: decisions between
+    them. σ is the one known at ``row``.
+    """
+    move = np.abs(path.arrays.mark[next_row] - path.arrays.mark[row])
+    return move > threshold * path.arrays.sigma_decision[row] * np.sqrt(steps)  # type: ignore[no-any-return]
