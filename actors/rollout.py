@@ -1,0 +1,320 @@
+"""The rollout: many lanes step together and turn what happens into experience."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from actors.config import RolloutConfig
+from actors.episode_log import EpisodeLog
+from actors.exploration import actor_epsilons
+from actors.market import RolloutMarket
+from actors.n_step import NStep, NStepColumns, StepColumns
+from actors.policy import BatchedPolicy, epsilon_greedy
+from actors.potentials import Potentials
+from actors.replay.tags import Tag
+from apex_trader.errors import MismatchError
+from apex_trader.experience import EXTREMA, MAIN, MOVEMENT, POSITIVE, Transitions
+from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.state.schema import ACCOUNT_SIZE
+from apex_trader.trading.config import RewardConfig, TradingConfig
+from apex_trader.trading.simulator import Simulator, Step, movement_flags
+
+Bool = NDArray[np.bool_]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """What one ``collect`` brings. priorities [m] float32: |TD error| of each transition.
+
+    tags: for the stratum "extrema"; deliver them after the transitions. steps: decisions taken,
+    over all lanes. metrics: keys under ``actors/``.
+    """
+
+    transitions: Transitions
+    priorities: F32
+    tags: list[Tag]
+    steps: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Transitions that wait for the value of their last state, which the next forward pass gives.
+
+    place [m]: where in that pass; rows, account [k]: states in it besides the lanes' own, in which
+    an episode was cut.
+    """
+
+    transitions: NStepColumns
+    place: I64
+    rows: I64
+    account: F32
+
+
+class RolloutWorker:
+    """Steps lanes over random days of a market with an ε-greedy policy.
+
+    Lanes are arranged as ``branches`` × ``groups``: lanes g, g + groups, … stand at one market
+    time and share its encoding. An episode starts at a random decidable row, all equally likely,
+    and goes on to the end of its day or to a gap (or ``episode_steps``), which cuts it, or to
+    ruin, which ends it: then that lane alone starts anew, at the market time of its group.
+
+    Initial priorities cost no extra pass: the Q-values that choose the action at a transition's
+    last state also give the error of its first one (Horgan et al. 2018, section 3), so a
+    transition is delivered with the step after it. With one network the double-DQN target, the
+    value of the action it prefers, is its largest Q-value. Potentials are part of the error, as
+    they are of the learner's.
+
+    Args:
+        market: segments to roll out on.
+        network: of the acting policy; its weights are replaced by ``set_weights``.
+        config, trading, reward: of the parts.
+        actor, actors: number of this actor and how many there are.
+        seed: of the run; the actor's number is mixed in.
+    """
+
+    def __init__(
+        self,
+        market: RolloutMarket,
+        network: DuelingQNetwork,
+        config: RolloutConfig,
+        trading: TradingConfig,
+        reward: RewardConfig,
+        *,
+        actor: int = 0,
+        actors: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.config, self.trading, self.reward = config, trading, reward
+        self._random = np.random.default_rng([seed, actor])
+        self.policy = BatchedPolicy(network, market.tables)
+        self._nstep = NStep(config.lanes, config.n_step, config.gamma)
+        self.set_ladder(actor, actors)
+        self._age = np.zeros(config.groups, np.int64)
+        self._waiting: _Waiting | None = None
+        self._done: list[tuple[NStepColumns, F64]] = []
+        self._tags: dict[int, list[I64]] = {}
+        self._install(market)
+        self._log = EpisodeLog(config.lanes, self.simulator.actions.names, trading.initial_equity)
+        self._start_all()
+
+    def set_ladder(self, actor: int, actors: int) -> None:
+        """Recompute ε of the lanes: the number of actors changed."""
+        config = self.config
+        self.epsilon = actor_epsilons(
+            actor, actors, config.lanes, config.epsilon_base, config.epsilon_exponent
+        )
+
+    def set_weights(self, version: int, weights: Mapping[str, Tensor]) -> None:
+        """Act with the learner's weights of a version from the next decision on."""
+        self.policy.set_weights(version, weights)
+
+    def set_market(self, market: RolloutMarket) -> RolloutResult:
+        """Go on on other segments: every episode is cut where it stands and a new one starts.
+
+        Returns the experience that was still open, whose references are those of the old market.
+        """
+        _, value, _ = self._look()
+        cut = self._nstep.flush(self.simulator.rows, self.simulator.features())
+        self._done.append((cut, value[cut.lane]))
+        result = self._deliver(0, 0.0, None)
+        self._install(market)
+        self._log.abandon(np.arange(self.config.lanes))
+        self._start_all()
+        return result
+
+    def collect(self, steps: int | None = None, latest_version: int | None = None) -> RolloutResult:
+        """Step every lane ``steps`` times (default ``collect_steps``) and deliver what came of it.
+
+        latest_version: of the learner's weights, for the policy lag; unknown when None. The
+        transitions of the very last step wait for the next call.
+        """
+        steps, started = steps or self.config.collect_steps, time.perf_counter()
+        for _ in range(steps):
+            self._step()
+        taken = steps * self.config.lanes
+        return self._deliver(taken, time.perf_counter() - started, latest_version)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, for an exact resume on the same segments."""
+        waiting = None if self._waiting is None else _plain(self._waiting)
+        return {
+            "simulator": self.simulator.state_dict(),
+            "n_step": self._nstep.state_dict(),
+            "log": self._log.state_dict(),
+            "random": self._random.bit_generator.state,
+            "age": self._age.copy(),
+            "waiting": waiting,
+            "version": self.policy.version,
+            "weights": {n: t.clone() for n, t in self.policy.network.state_dict().items()},
+            "epsilon": self.epsilon.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``state_dict``. MismatchError when segments, lanes or n differ."""
+        if len(state["epsilon"]) != self.config.lanes:
+            raise MismatchError("the rollout was saved with another rollout.lanes")
+        self.simulator.load_state_dict(state["simulator"])
+        self._nstep.load_state_dict(state["n_step"])
+        self._log.load_state_dict(state["log"])
+        self._random.bit_generator.state = state["random"]
+        self._age = state["age"].copy()
+        self._waiting = None if state["waiting"] is None else _restored(state["waiting"])
+        self._done, self._tags = [], {}
+        self.policy.set_weights(int(state["version"]), state["weights"])
+        self.epsilon = state["epsilon"].copy()
+
+    def _install(self, market: RolloutMarket) -> None:
+        self.market = market
+        self.simulator = Simulator(market.path, self.trading, self.reward, self.config.lanes)
+        self.policy.tables = market.tables
+        self._potentials = Potentials(market.tables, self.reward)
+        self._starts = np.flatnonzero(market.path.startable)
+
+    def _start_all(self) -> None:
+        config = self.config
+        self._age[:] = 0
+        rows = self._starts[self._random.integers(0, len(self._starts), config.groups)]
+        self.simulator.reset(np.arange(config.lanes), np.tile(rows, config.branches))
+
+    def _step(self) -> None:
+        q, _, phi = self._look()
+        action = epsilon_greedy(q, self.epsilon, self._random)
+        value = q[np.arange(len(q)), action] + phi
+        step = self.simulator.step(action)
+        truncated = step.truncated | (self._cut() & ~step.terminated)
+        self._remember(step, truncated, value)
+        self._restart(step, truncated)
+
+    def _look(self) -> tuple[F32, F64, F64]:
+        """(Q [L, A], value [L] = largest Q + Φ, Φ [L]) of the lanes where they stand.
+
+        The same pass values the states that waiting transitions end in.
+        """
+        rows, account, lanes = self.simulator.rows, self.simulator.features(), self.config.lanes
+        if self._waiting is not None:
+            rows = np.concatenate([rows, self._waiting.rows])
+            account = np.concatenate([account, self._waiting.account])
+        encoded = self.policy.encoded
+        q = self.policy.q(rows, account)
+        pivot = self._potentials.pivot(rows, account[:, 0])
+        cnn = self._potentials.cnn(rows, account[:, 0])
+        phi = pivot + cnn
+        value = q.max(1) + phi
+        if self._waiting is not None:
+            self._done.append((self._waiting.transitions, value[self._waiting.place]))
+            self._waiting = None
+        self._log.note(
+            distinct_rows=float(self.policy.encoded - encoded) * lanes,
+            q=float(q[:lanes].max(1).sum()),
+            potential_pivot=float(np.abs(pivot[:lanes]).sum()),
+            potential_cnn=float(np.abs(cnn[:lanes]).sum()),
+        )
+        return q[:lanes], value[:lanes], phi[:lanes]
+
+    def _cut(self) -> Bool:
+        """[L] whose episode has reached ``episode_steps`` with this step."""
+        self._age += 1
+        limit = self.config.episode_steps
+        old = self._age >= limit if limit else np.zeros(len(self._age), np.bool_)
+        return np.tile(old, self.config.branches)
+
+    def _remember(self, step: Step, truncated: Bool, value: F64) -> None:
+        columns = StepColumns(
+            step.row, step.next_row, step.account, step.next_account, step.action, step.reward,
+            value, step.profit, step.terminated, truncated,
+        )  # fmt: skip
+        finished = self._nstep.push(columns)
+        cut = np.flatnonzero(truncated)
+        # A cut lane's next state is not the one it starts anew in: it has a place of its own.
+        place = np.arange(self.config.lanes)
+        place[cut] = self.config.lanes + np.arange(len(cut))
+        self._waiting = _Waiting(
+            finished, place[finished.lane], step.next_row[cut], step.next_account[cut]
+        )
+        for tag in self.market.tagger.passed(step.row, step.next_row):
+            self._tags.setdefault(tag.segment, []).append(tag.rows)
+        ts = self.market.path.arrays.ts
+        self._log.add(step, step.terminated | truncated, ts[step.next_row] - ts[step.row])
+
+    def _restart(self, step: Step, truncated: Bool) -> None:
+        """Start anew: groups whose time is over at a random row, ruined lanes where they stand."""
+        config = self.config
+        over = ~self.market.path.startable[step.next_row] | truncated
+        group_over = over.reshape(config.branches, config.groups).any(0)
+        drawn = self._starts[self._random.integers(0, len(self._starts), config.groups)]
+        self._age[group_over] = 0
+        fresh = np.tile(group_over, config.branches)
+        rows = np.where(fresh, np.tile(drawn, config.branches), step.next_row)
+        lanes = np.flatnonzero(fresh | step.terminated)
+        if len(lanes):
+            self.simulator.reset(lanes, rows[lanes])
+
+    def _deliver(self, taken: int, seconds: float, latest: int | None) -> RolloutResult:
+        transitions, priorities = self._experience()
+        tags = [
+            Tag(segment, np.unique(np.concatenate(rows)))
+            for segment, rows in sorted(self._tags.items())
+        ]
+        self._done, self._tags = [], {}
+        metrics = self._log.take()
+        metrics["actors/transitions"] = float(len(transitions))
+        metrics["actors/weights_version"] = float(self.policy.version)
+        metrics["actors/epsilon"] = float(self.epsilon.mean())
+        if seconds > 0.0:
+            metrics["actors/steps_per_second"] = taken / seconds
+        if latest is not None:
+            metrics["actors/policy_lag"] = float(latest - self.policy.version)
+        if len(transitions):
+            metrics["actors/priority"] = float(priorities.mean())
+        return RolloutResult(transitions, priorities, tags, taken, metrics)
+
+    def _experience(self) -> tuple[Transitions, F32]:
+        if not self._done:
+            return Transitions.empty(), np.empty(0, np.float32)
+        done = NStepColumns.concatenate([columns for columns, _ in self._done])
+        last_value = np.concatenate([value for _, value in self._done])
+        error = done.reward + done.discount * last_value - done.value
+        segment, row = self.market.refer(done.row)
+        transitions = Transitions(
+            segment, row, self.market.refer(done.next_row)[1], done.account, done.next_account,
+            done.action, done.reward.astype(np.float32), done.discount.astype(np.float32),
+            self._strata(done),
+        )  # fmt: skip
+        return transitions, np.abs(error).astype(np.float32)
+
+    def _strata(self, done: NStepColumns) -> NDArray[np.uint8]:
+        """[m] what is known of each transition when it is finished."""
+        moved = movement_flags(
+            self.market.path, done.row, done.next_row, done.steps, self.config.movement_sigmas
+        )
+        extreme = self.market.tagger.known(done.row, done.next_row)
+        bits = np.full(len(done), MAIN, np.uint8)
+        bits[done.profit] |= POSITIVE
+        bits[extreme] |= EXTREMA
+        bits[moved] |= MOVEMENT
+        return bits
+
+
+def _plain(waiting: _Waiting) -> dict[str, Any]:
+    columns = {f.name: getattr(waiting.transitions, f.name) for f in fields(NStepColumns)}
+    return {
+        "transitions": columns, "place": waiting.place, "rows": waiting.rows,
+        "account": waiting.account,
+    }  # fmt: skip
+
+
+def _restored(state: dict[str, Any]) -> _Waiting:
+    transitions = NStepColumns(**state["transitions"])
+    account = np.asarray(state["account"], np.float32).reshape(-1, ACCOUNT_SIZE)
+    return _Waiting(transitions, state["place"], state["rows"], account)
