@@ -107,7 +107,8 @@ def taker_imbalance(bought: F64, volume: F64) -> F64:
 
 def ratio(above: F64, below: F64) -> F64:
     """above / below, 0 where below is 0; NaN stays."""
-    return np.divide(above, below, out=np.zeros(len(above)), where=below != 0.0)
+    nothing = np.where(np.isnan(above), np.nan, 0.0)
+    return np.divide(above, below, out=nothing, where=below != 0.0)
 
 
 @dataclass(frozen=True)
