@@ -66,6 +66,12 @@ class MarketStore:
         """Look at the store anew: another process may have written to it."""
         self._manifest = None
 
+    def viewing(self, manifest: Manifest) -> MarketStore:
+        """The store as another manifest describes it, such as a transaction's own."""
+        view = MarketStore(self.url)
+        view._manifest = manifest
+        return view
+
     # -- what there is ------------------------------------------------------------------------
 
     def markets(self) -> list[str]:
