@@ -305,6 +305,12 @@ class DeviceArena:
     def _check_identity(self, number: int, loaded: Loaded) -> None:
         if number < 0:
             raise ApexError(f"segment number {number} cannot be used: numbers start at 0")
+        schema = self.tables.schema
+        if loaded.segment.schema != schema.fingerprint:
+            raise MismatchError(
+                f"segment {number} was built for schema {loaded.segment.schema}, the arena holds "
+                f"{schema.name} {schema.fingerprint}: build it again with this schema"
+            )
         known = self._key_of.get(number, loaded.segment.key)
         if known != loaded.segment.key:
             raise MismatchError(

@@ -126,7 +126,7 @@ class Learner:
     def read_metrics(self) -> dict[str, float]:
         """Metrics since the last reading (docs/learner.md explains each); waits for the device.
 
-        Raises ApexError when every update since then had a gradient that was not finite.
+        Raises ApexError when every update since then had a loss or gradient that was not finite.
         """
         done = self.updates - self._read_updates
         if not done:
@@ -135,14 +135,15 @@ class Learner:
         skipped = values.pop("skipped")
         if skipped >= done:
             raise ApexError(
-                f"the last {done} updates all had a gradient that is not finite: look for NaN in "
-                "rewards and CNN rows, or lower learner.learning_rate; resume from a checkpoint"
+                f"the last {done} updates all had a loss or gradient that is not finite: look for "
+                "NaN in rewards and CNN rows, or lower learner.learning_rate; resume from a "
+                "checkpoint"
             )
         now = time.perf_counter()
         rate = done / max(now - self._read_at, 1e-9)
         self._read_at, self._read_updates = now, self.updates
         kept = {name: value for name, value in values.items() if name not in _COUNTS}
-        norms = torch._foreach_norm(self._parameters)
+        norms = torch._foreach_norm([p.detach() for p in self._parameters])
         return {
             **{f"learner/{name}": value for name, value in kept.items()},
             **self._ages.read(),
@@ -215,7 +216,7 @@ class Learner:
         result = self._evaluate_batch(states, batch, potentials)
         result.loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip)
-        skipped = (~torch.isfinite(norm)).float()
+        skipped = (~(torch.isfinite(norm) & torch.isfinite(result.loss))).float()
         skip_where(self._optimizer, skipped)
         self._optimizer.step()
         if self.config.target_update == "soft":

@@ -1,0 +1,402 @@
+"""An update learns what it should, from both sides of the market, and the same way each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from apex_trader.errors import ApexError, MismatchError
+from apex_trader.experience import Sample
+from apex_trader.state.mirror import mirror_account
+from apex_trader.trading.rewards import PotentialWeights
+from learner.arena import DeviceArena
+from learner.config import LearnerConfig
+from learner.serialise import read_state, state_bytes
+from learner.update import Learner
+from tests.learner.fakes import (
+    SCHEMA,
+    cnn_rows,
+    filled_arena,
+    random_sample,
+    random_segment,
+    small_network,
+)
+
+SIZE = 32
+CONFIG = LearnerConfig(batch_size=SIZE, learning_rate=1e-2)
+MIRROR = np.array([2, 1, 0])
+BOTH = PotentialWeights(0.3, 0.2)
+
+
+def learner(
+    arena: DeviceArena,
+    config: LearnerConfig = CONFIG,
+    seed: int = 0,
+    potentials: PotentialWeights = BOTH,
+    mirrors: bool = True,
+) -> Learner:
+    return Learner(
+        small_network(SCHEMA, seed=seed), arena, config, np.random.default_rng(seed),
+        potentials=potentials, action_mirror=MIRROR if mirrors else None,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def arena() -> DeviceArena:
+    return filled_arena(SCHEMA, [0, 1])
+
+
+def replace(sample: Sample, **columns: np.ndarray) -> Sample:
+    return dataclasses.replace(
+        sample, transitions=dataclasses.replace(sample.transitions, **columns)
+    )
+
+
+def test_errors_fall_on_the_same_transitions(arena: DeviceArena) -> None:
+    subject = learner(arena)
+    sample = random_sample(SIZE, segments=2)
+    errors = [float(subject.update(sample).value.mean()) for _ in range(60)]
+    assert errors[-1] < 0.25 * errors[0]
+
+
+def test_the_rewarded_action_becomes_the_greedy_one(arena: DeviceArena) -> None:
+    """The market's trend decides which action pays, and the network must find out which."""
+    config = dataclasses.replace(CONFIG, target_rate=0.05)
+    subject = learner(arena, config, potentials=PotentialWeights(0.0, 0.0))
+    rows = np.arange(SIZE, dtype=np.int32)
+    best = np.where(np.arange(SIZE) % 2, 2, 0)
+    rng = np.random.default_rng(1)
+    for _ in range(250):
+        action = rng.integers(0, 3, SIZE)
+        sample = replace(
+            random_sample(SIZE), row=rows, next_row=rows, segment=np.zeros(SIZE, np.int32),
+            action=action.astype(np.uint8), reward=np.where(action == best, 1.0, -1.0).astype("f4"),
+            discount=np.zeros(SIZE, np.float32),
+        )  # fmt: skip
+        subject.update(sample)
+    q = q_of(subject, sample, mirrored=False)
+    assert (q.argmax(1).numpy() == best).mean() > 0.9
+    mirrored = q_of(subject, sample, mirrored=True)
+    assert (mirrored.argmax(1).numpy() == MIRROR[best]).mean() > 0.9
+
+
+def q_of(subject: Learner, sample: Sample, mirrored: bool) -> torch.Tensor:
+    from apex_trader.state.gather import gather
+
+    t = sample.transitions
+    (rows,) = subject.arena.rows(t.segment, t.row)
+    mirror = torch.full((len(t),), mirrored)
+    account = mirror_account(t.account) if mirrored else t.account
+    states = gather(subject.arena.tables, torch.from_numpy(rows), mirror)
+    with torch.no_grad():
+        return subject.network(states, torch.from_numpy(account))
+
+
+def test_the_market_upside_down_gives_the_same_experience(arena: DeviceArena) -> None:
+    """A batch mirrored by the learner is the batch of the trader in the mirrored market."""
+    whole = dataclasses.replace(CONFIG, mirror_share=1.0)
+    none = dataclasses.replace(CONFIG, mirror_share=0.0)
+    sample = random_sample(SIZE, segments=2, seed=3)
+    t = sample.transitions
+    upside_down = replace(
+        sample,
+        account=mirror_account(t.account),
+        next_account=mirror_account(t.next_account),
+        action=MIRROR[t.action].astype(np.uint8),
+    )
+    first = learner(arena, whole).update(sample).value
+    flipped = filled_arena(SCHEMA, [0, 1])
+    flip_tables(flipped)
+    second = learner(flipped, none).update(upside_down).value
+    np.testing.assert_allclose(first, second, rtol=2e-5, atol=2e-5)
+
+
+def flip_tables(arena: DeviceArena) -> None:
+    """Turn the arena's market itself upside down."""
+    tables = arena.tables
+    for name, table in tables.blocks.items():
+        index, sign = SCHEMA.block(name).mirror
+        table.copy_(table[:, torch.from_numpy(index)] * torch.from_numpy(sign))
+        if name in tables.row_scale:
+            partner = torch.from_numpy(index[: SCHEMA.block(name).anchored])
+            tables.row_scale[name].copy_(tables.row_scale[name][:, partner])
+    tables.anchor.neg_()
+    tables.trend.neg_()
+    assert tables.cnn is not None
+    tables.cnn.copy_(tables.cnn.flip(1))
+
+
+def test_mirroring_twice_changes_nothing_in_the_stored_sample(arena: DeviceArena) -> None:
+    sample = random_sample(SIZE)
+    before = sample.transitions.account.copy(), sample.transitions.action.copy()
+    learner(arena, dataclasses.replace(CONFIG, mirror_share=1.0)).update(sample)
+    np.testing.assert_array_equal(sample.transitions.account, before[0])
+    np.testing.assert_array_equal(sample.transitions.action, before[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_the_wanted_share_of_each_batch_is_mirrored(arena: DeviceArena, share: float) -> None:
+    subject = learner(arena, dataclasses.replace(CONFIG, mirror_share=share))
+    subject.update(random_sample(SIZE))
+    assert subject.read_metrics()["learner/mirrored_share"] == pytest.approx(share)
+
+
+def test_where_nothing_can_be_sold_short_nothing_is_mirrored(arena: DeviceArena) -> None:
+    subject = learner(arena, mirrors=False)
+    subject.update(random_sample(SIZE))
+    assert subject.read_metrics()["learner/mirrored_share"] == 0.0
+
+
+def test_potentials_enter_the_target_at_both_ends(arena: DeviceArena) -> None:
+    sample = random_sample(SIZE, segments=2, seed=5)
+    plain = learner(arena, potentials=PotentialWeights(0.0, 0.0), mirrors=False)
+    shaped = learner(arena, potentials=BOTH, mirrors=False)
+    t = sample.transitions
+    row, next_row = arena.rows(t.segment, t.row, t.next_row)
+
+    def phi(rows: np.ndarray, account: np.ndarray) -> np.ndarray:
+        assert arena.tables.cnn is not None
+        predictions = arena.tables.cnn[torch.from_numpy(rows), 0, -16:].float().numpy().clip(-5, 5)
+        trend = arena.tables.trend.numpy()[rows]
+        vote = (predictions[:, 0::4] * predictions[:, 1::4]).mean(1)
+        return account[:, 0] * (BOTH.pivot * trend + BOTH.cnn * vote)
+
+    extra = t.discount * phi(next_row, t.next_account) - phi(row, t.account)
+    with_extra = replace(sample, reward=(t.reward + extra).astype(np.float32))
+    np.testing.assert_allclose(
+        shaped.update(sample).value, plain.update(with_extra).value, rtol=1e-5, atol=1e-5
+    )
+    metrics = shaped.read_metrics()
+    added = metrics["learner/pivot_potential_mean"] + metrics["learner/cnn_potential_mean"]
+    assert added == pytest.approx(float(extra.mean()), abs=1e-5)
+
+
+def test_potentials_follow_the_extractor_that_the_arena_holds_now() -> None:
+    own = filled_arena(SCHEMA, [0])
+    sample = random_sample(SIZE)
+    frozen = dataclasses.replace(CONFIG, learning_rate=1e-12)
+    subject = learner(own, frozen, potentials=PotentialWeights(0.0, 1.0), mirrors=False)
+    before = subject.update(sample).value.copy()
+    own.swap_cnn("extractor-2", lambda number: cnn_rows(40, seed=77))
+    assert np.abs(subject.update(sample).value - before).max() > 0.1
+
+
+def test_a_cnn_potential_needs_predictions() -> None:
+    schema = SCHEMA.without("cnn_hidden", "cnn_predictions")
+    bare = DeviceArena.of([random_segment(schema)], schema)
+    with pytest.raises(MismatchError, match=r"reward\.cnn_potential is above 0"):
+        Learner(
+            small_network(schema), bare, CONFIG, np.random.default_rng(0),
+            potentials=PotentialWeights(0.0, 0.1),
+        )  # fmt: skip
+    subject = Learner(
+        small_network(schema), bare, CONFIG, np.random.default_rng(0),
+        potentials=PotentialWeights(0.1, 0.0), action_mirror=MIRROR,
+    )  # fmt: skip
+    assert np.isfinite(subject.update(random_sample(SIZE)).value).all()
+
+
+def test_the_target_network_follows_slowly(arena: DeviceArena) -> None:
+    subject = learner(arena)
+    start = [p.clone() for p in subject.target.parameters()]
+    subject.update(random_sample(SIZE))
+    rate = subject.config.target_rate
+    moved = zip(start, subject.target.parameters(), subject.network.parameters(), strict=True)
+    for old, new, online in moved:
+        torch.testing.assert_close(new, old + rate * (online - old))
+
+
+def test_the_target_network_is_copied_every_period(arena: DeviceArena) -> None:
+    config = dataclasses.replace(CONFIG, target_update="periodic", target_period=3)
+    subject = learner(arena, config)
+    start = torch.cat([p.flatten() for p in subject.target.parameters()])
+    for done in range(1, 4):
+        subject.update(random_sample(SIZE, seed=done))
+        now = torch.cat([p.flatten() for p in subject.target.parameters()])
+        online = torch.cat([p.flatten() for p in subject.network.parameters()])
+        assert torch.equal(now, start if done < 3 else online)
+
+
+def test_the_same_seed_gives_the_same_bits(arena: DeviceArena) -> None:
+    results = []
+    for _ in range(2):
+        subject = learner(arena, seed=4)
+        values = [subject.update(random_sample(SIZE, seed=i)).value for i in range(5)]
+        weights = torch.cat([p.detach().flatten() for p in subject.network.parameters()])
+        results.append((np.concatenate(values), weights.numpy()))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("target_update", ["soft", "periodic"])
+def test_a_restored_learner_goes_on_with_the_same_bits(
+    arena: DeviceArena, target_update: str
+) -> None:
+    config = dataclasses.replace(CONFIG, target_update=target_update, target_period=4)
+    first = learner(arena, config)
+    for i in range(3):
+        first.update(random_sample(SIZE, seed=i))
+    stored = state_bytes(first.state_dict())
+    second = learner(arena, config, seed=9)
+    second.load_state_dict(read_state(io.BytesIO(stored)))
+    assert second.updates == 3
+    for i in range(3, 6):
+        sample = random_sample(SIZE, seed=i)
+        np.testing.assert_array_equal(first.update(sample).value, second.update(sample).value)
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_configured_learning_rate_holds_after_a_resume(arena: DeviceArena) -> None:
+    first = learner(arena)
+    first.update(random_sample(SIZE))
+    slower = dataclasses.replace(CONFIG, learning_rate=1e-5, weight_decay=0.0)
+    second = learner(arena, slower)
+    second.load_state_dict(first.state_dict())
+    before = [p.clone() for p in second.network.parameters()]
+    second.update(random_sample(SIZE))
+    moved = max(
+        float((a - b).abs().max().detach())
+        for a, b in zip(before, second.network.parameters(), strict=True)
+    )
+    assert 0 < moved < 1e-4
+
+
+def test_bf16_and_float32_agree(arena: DeviceArena) -> None:
+    sample = random_sample(SIZE, segments=2)
+    full = learner(arena, dataclasses.replace(CONFIG, precision="float32"))
+    half = learner(arena, dataclasses.replace(CONFIG, precision="bf16"))
+    exact, rough = full.update(sample).value, half.update(sample).value
+    assert rough.dtype == np.float32
+    assert 0 < np.linalg.norm(rough - exact) / np.linalg.norm(exact) < 2e-2
+    for p in half.network.parameters():
+        assert p.dtype == torch.float32
+    for _ in range(40):
+        exact, rough = full.update(sample).value, half.update(sample).value
+    assert abs(exact.mean() - rough.mean()) < 0.1 * exact.mean() + 0.02
+
+
+def test_the_compiled_loss_is_one_graph_and_agrees_with_the_plain_one(
+    arena: DeviceArena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_as_is = torch.compile
+
+    def traced(function: object, **options: object) -> object:
+        # Traced and differentiated ahead of time, but run by torch: no minute of C++ compiling.
+        return compile_as_is(function, backend="aot_eager", fullgraph=True, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(torch, "compile", traced)
+    compiled = learner(arena, dataclasses.replace(CONFIG, compile="on"))
+    plain = learner(arena)
+    for i in range(2):
+        sample = random_sample(SIZE, seed=i)
+        np.testing.assert_allclose(
+            compiled.update(sample).value, plain.update(sample).value, rtol=1e-3, atol=1e-4
+        )
+
+
+def test_a_batch_that_is_not_finite_changes_no_weight_and_is_counted(arena: DeviceArena) -> None:
+    subject = learner(arena)
+    subject.update(random_sample(SIZE))
+    before = state_bytes(
+        {"network": subject.network.state_dict(), "optimizer": subject._optimizer.state_dict()}
+    )
+    bad = random_sample(SIZE)
+    bad.transitions.reward[3] = np.nan
+    priorities = subject.update(bad).value
+    after = state_bytes(
+        {"network": subject.network.state_dict(), "optimizer": subject._optimizer.state_dict()}
+    )
+    assert before == after
+    assert np.isnan(priorities[3])
+    assert np.isfinite(np.delete(priorities, 3)).all()
+    assert subject.read_metrics()["learner/skipped_updates"] == 1
+
+
+def test_a_learner_that_can_no_longer_learn_says_so(arena: DeviceArena) -> None:
+    subject = learner(arena)
+    bad = random_sample(SIZE)
+    bad.transitions.reward[:] = np.inf
+    subject.update(bad)
+    with pytest.raises(ApexError, match="last 1 updates all had a loss or gradient that"):
+        subject.read_metrics()
+
+
+def test_the_gradient_is_clipped(arena: DeviceArena) -> None:
+    config = dataclasses.replace(CONFIG, gradient_clip=1e-3)
+    subject = learner(arena, config)
+    subject.update(random_sample(SIZE))
+    squares = [float(p.grad.square().sum()) for p in subject.network.parameters()]  # type: ignore[union-attr]
+    assert sum(squares) ** 0.5 <= 1.01e-3
+    assert subject.read_metrics()["learner/grad_norm"] > 1e-3
+
+
+def test_only_matrices_decay(arena: DeviceArena) -> None:
+    config = dataclasses.replace(CONFIG, learning_rate=1e-3, weight_decay=100.0)
+    subject = learner(arena, config)
+    names = {id(p): n for n, p in subject.network.named_parameters()}
+    for group in subject._optimizer.param_groups:
+        for p in group["params"]:
+            decays = not names[id(p)].endswith("bias") and p.dim() >= 2
+            assert group["weight_decay"] == (100.0 if decays else 0.0)
+
+
+def test_a_sample_of_another_size_is_an_error(arena: DeviceArena) -> None:
+    with pytest.raises(ApexError, match=r"sample of 31 transitions, learner\.batch_size is 32"):
+        learner(arena).update(random_sample(SIZE - 1))
+
+
+def test_metrics_are_read_once_in_a_while(arena: DeviceArena) -> None:
+    subject = learner(arena, dataclasses.replace(CONFIG, metrics_every=3))
+    due = []
+    for i in range(3):
+        subject.update(random_sample(SIZE, seed=i))
+        due.append(subject.metrics_due)
+    assert due == [False, False, True]
+    metrics = subject.read_metrics()
+    assert not subject.metrics_due
+    assert subject.read_metrics() == {}
+    assert all(name.startswith("learner/") for name in metrics)
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_metrics_are_those_of_the_batches(arena: DeviceArena) -> None:
+    subject = learner(arena, dataclasses.replace(CONFIG, learning_rate=1e-12), mirrors=False)
+    samples = [random_sample(SIZE, seed=i) for i in range(4)]
+    td = np.concatenate([subject.update(sample).value for sample in samples])
+    metrics = subject.read_metrics()
+    stratum = np.concatenate([sample.stratum for sample in samples])
+    reward = np.concatenate([sample.transitions.reward for sample in samples])
+    weight = np.concatenate([sample.weight / sample.weight.max() for sample in samples])
+    assert metrics["learner/td_mean"] == pytest.approx(float(td.mean()), rel=1e-5)
+    assert metrics["learner/td_max"] == pytest.approx(float(td.max()), rel=1e-5)
+    for index, name in enumerate(("main", "positive", "extrema", "movement")):
+        wanted = float(td[stratum == index].mean())
+        assert metrics[f"learner/td_{name}"] == pytest.approx(wanted, rel=1e-5)
+    assert metrics["learner/reward_mean"] == pytest.approx(float(reward.mean()), abs=1e-6)
+    assert metrics["learner/importance_weight_min"] == pytest.approx(float(weight.min()))
+    assert metrics["learner/sample_age_mean"] == pytest.approx((SIZE - 1) / 2)
+    assert metrics["learner/sample_age_max"] == SIZE - 1
+    assert metrics["learner/updates"] == 4
+
+
+def test_priorities_know_where_they_belong(arena: DeviceArena) -> None:
+    sample = random_sample(SIZE)
+    priorities = learner(arena).update(sample)
+    assert priorities.ready
+    assert priorities.shard == sample.shard
+    np.testing.assert_array_equal(priorities.slot, sample.slot)
+    np.testing.assert_array_equal(priorities.generation, sample.generation)
+    assert (priorities.value >= 0).all()
+
+
+def test_earlier_priorities_outlive_later_updates(arena: DeviceArena) -> None:
+    subject = learner(arena)
+    first = subject.update(random_sample(SIZE, seed=1))
+    kept = first.value.copy()
+    subject.update(random_sample(SIZE, seed=2))
+    np.testing.assert_array_equal(first.value, kept)
