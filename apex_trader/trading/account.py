@@ -13,7 +13,7 @@ the bar that starts there) shows its position, while its price, which nobody has
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -39,40 +39,27 @@ _DAY_SCALE = 1.0 / math.log1p(DAY / SECOND)
 _NEVER = -1
 
 
-class Ledger(NamedTuple):
-    """State of L accounts; every array is [L] float64, times are int64 µs.
-
-    position: −1, 0, 1 (int64). quantity: signed, base coin. cash: quote currency that would be
-    there if the position had cost nothing to hold; equity = cash + quantity · mark.
-    entry_price: fill price of the position, before slippage. realised, fee, slippage, paid: sums
-    in quote currency since the reset (paid: funding). entry: log price the position was entered
-    at, after slippage. trip_cost: log costs of the present round trip so far. entry_ts, trade_ts:
-    of the position and of the last trade (−1: none yet). deferred: log return of a fill that the
-    features must not know yet. unseen: 1 while the entry is such a fill. rate: decayed count of
-    transactions. mean, square: decayed moments of the step returns. log_equity, peak: sums of the
-    step returns and their highest.
-    """
-
-    position: I64
-    quantity: F64
-    cash: F64
-    equity: F64
-    entry_price: F64
-    realised: F64
-    fee: F64
-    slippage: F64
-    paid: F64
-    entry: F64
-    trip_cost: F64
-    entry_ts: I64
-    trade_ts: I64
-    deferred: F64
-    unseen: I64
-    rate: F64
-    mean: F64
-    square: F64
-    log_equity: F64
-    peak: F64
+#: One account; times are int64 µs, all else float64 but where said.
+#: position: −1, 0, 1. unseen: 1 while the entry is a fill that the features must not know yet.
+#: entry_ts, trade_ts: of the position and of the last trade (−1: none yet). quantity: signed, base
+#: coin. cash: equity less the position's value at the mark. entry_price: fill price of the
+#: position, before slippage. realised, fee, slippage, paid: sums in quote currency since the reset
+#: (paid: funding). entry: log price the position was entered at, after slippage. trip_cost: log
+#: costs of the present round trip so far. deferred: log return of an unseen fill. rate: decayed
+#: count of transactions. first_moment, second_moment: of the step returns, decayed. log_equity,
+#: peak: sum of the step returns and its highest.
+ACCOUNT = np.dtype(
+    [(name, np.int64) for name in ("position", "unseen", "entry_ts", "trade_ts")]
+    + [(name, np.float64) for name in (
+        "quantity", "cash", "equity", "entry_price", "realised", "fee", "slippage", "paid",
+        "entry", "trip_cost", "deferred", "rate", "first_moment", "second_moment", "log_equity",
+        "peak",
+    )]
+)  # fmt: skip
+#: L accounts: a record array, so that a step touches three cache lines of each.
+Ledger: TypeAlias = "np.recarray[Any, Any]"
+#: A record of such an array: only numba knows its fields' types.
+Record: TypeAlias = Any
 
 
 class Rules(NamedTuple):
@@ -175,7 +162,7 @@ def executed_price(price: float, side: int, rules: Rules) -> float:
 
 
 @njit(cache=True, nogil=True)
-def order_quantity(ledger: Ledger, k: int, wanted: int, price: float, executed: float,
+def order_quantity(account: Record, wanted: int, price: float, executed: float,
                    rules: Rules) -> float:  # fmt: skip
     """Signed quantity of a new position, sized at the decision's mark price; 0 when too small.
 
@@ -184,9 +171,9 @@ def order_quantity(ledger: Ledger, k: int, wanted: int, price: float, executed: 
     """
     if wanted == 0:
         return 0.0
-    quantity = rules.exposure * ledger.equity[k] / price
+    quantity = rules.exposure * account.equity / price
     if rules.spot:
-        quantity = min(quantity, ledger.cash[k] / (executed * (1.0 + rules.fee)))
+        quantity = min(quantity, account.cash / (executed * (1.0 + rules.fee)))
     if rules.lot > 0.0:
         quantity = math.floor(quantity / rules.lot + 1e-9) * rules.lot
     if quantity <= 0.0 or quantity * price < rules.min_notional:
@@ -195,63 +182,63 @@ def order_quantity(ledger: Ledger, k: int, wanted: int, price: float, executed: 
 
 
 @njit(cache=True, nogil=True)
-def _fill_order(ledger: Ledger, k: int, wanted: int, step: MarketStep, rules: Rules) -> _Trade:
+def _fill_order(account: Record, wanted: int, step: MarketStep, rules: Rules) -> _Trade:
     """The trade that follows the wish, if the market fills it; else the position stays."""
-    position, quantity = ledger.position[k], ledger.quantity[k]
+    position, quantity = account.position, account.quantity
     price = math.exp(step.fill)
     if wanted == position or math.isnan(step.fill):
         return _Trade(position, quantity, price, price, 0.0, 0.0)
     side = 1 if wanted > position else -1
     executed = executed_price(price, side, rules)
-    new = order_quantity(ledger, k, wanted, math.exp(step.mark), executed, rules)
+    new = order_quantity(account, wanted, math.exp(step.mark), executed, rules)
     traded = abs(new - quantity)
     fee, slippage = rules.fee * traded * executed, traded * abs(executed - price)
     return _Trade(wanted if new != 0.0 else 0, new, price, executed, fee, slippage)
 
 
 @njit(cache=True, nogil=True)
-def _book_quote(ledger: Ledger, k: int, trade: _Trade, step: MarketStep,
+def _book_quote(account: Record, trade: _Trade, step: MarketStep,
                 rules: Rules) -> tuple[float, float]:  # fmt: skip
     """Books a step in quote currency; (price P&L before costs, funding paid)."""
     price, next_price = math.exp(step.mark), math.exp(step.next_mark)
-    quantity = ledger.quantity[k]
+    quantity = account.quantity
     change = trade.quantity - quantity
     pnl = quantity * (next_price - price)
     funding = quantity * price * step.funding if rules.funding else 0.0
     if change != 0.0:
         pnl += change * (next_price - trade.fill)
-        ledger.realised[k] += quantity * (trade.fill - ledger.entry_price[k])
-        ledger.entry_price[k] = trade.fill if trade.quantity != 0.0 else 0.0
-        ledger.cash[k] -= change * trade.executed + trade.fee
-    ledger.cash[k] -= funding
-    ledger.quantity[k] = trade.quantity
-    ledger.fee[k] += trade.fee
-    ledger.slippage[k] += trade.slippage
-    ledger.paid[k] += funding
-    ledger.equity[k] = ledger.cash[k] + trade.quantity * next_price
+        account.realised += quantity * (trade.fill - account.entry_price)
+        account.entry_price = trade.fill if trade.quantity != 0.0 else 0.0
+        account.cash -= change * trade.executed + trade.fee
+    account.cash -= funding
+    account.quantity = trade.quantity
+    account.fee += trade.fee
+    account.slippage += trade.slippage
+    account.paid += funding
+    account.equity = account.cash + trade.quantity * next_price
     return pnl, funding
 
 
 @njit(cache=True, nogil=True)
-def _close_trip(ledger: Ledger, k: int, log_price: float, leg: float, exposure: float) -> float:
+def _close_trip(account: Record, log_price: float, leg: float, exposure: float) -> float:
     """Net log return of the round trip that ends at an executed log price."""
-    gross = exposure * ledger.position[k] * (log_price - ledger.entry[k])
-    return float(gross - ledger.trip_cost[k] - leg)
+    gross = exposure * account.position * (log_price - account.entry)
+    return float(gross - account.trip_cost - leg)
 
 
 @njit(cache=True, nogil=True)
-def _book_log(ledger: Ledger, k: int, position: int, step: MarketStep,
+def _book_log(account: Record, position: int, step: MarketStep,
               rules: Rules) -> tuple[float, float, int, int, float]:  # fmt: skip
     """Books a step in log returns; (core, shown, transactions, held, trip) of ``Booked``."""
-    before = ledger.position[k]
+    before = account.position
     change = position - before
     transactions = abs(change)
     # Fees are linear, not ln(1 - fee), so that they are additive over transactions.
     funding = rules.exposure * before * step.funding if rules.funding else 0.0
     core = rules.exposure * before * (step.next_mark - step.mark) - funding
-    ledger.trip_cost[k] += funding
-    shown = core + ledger.deferred[k]
-    ledger.deferred[k], ledger.unseen[k] = 0.0, 0
+    account.trip_cost += funding
+    shown = core + account.deferred
+    account.deferred, account.unseen = 0.0, 0
     held, trip = -1, 0.0
     if change != 0:
         leg = rules.exposure * rules.fee
@@ -262,71 +249,71 @@ def _book_log(ledger: Ledger, k: int, position: int, step: MarketStep,
         late = step.fill_ts >= step.next_ts
         shown -= cost
         if late:
-            ledger.deferred[k], ledger.unseen[k] = moved, 1
+            account.deferred, account.unseen = moved, 1
         else:
             shown += moved
         if before != 0:
-            held = step.fill_ts - ledger.entry_ts[k]
-            trip = _close_trip(ledger, k, step.fill + slip, leg, rules.exposure)
-        ledger.entry[k], ledger.trip_cost[k] = step.fill + slip, leg
-        ledger.entry_ts[k] = step.fill_ts
-        ledger.trade_ts[k] = step.fill_ts
-        ledger.position[k] = position
+            held = step.fill_ts - account.entry_ts
+            trip = _close_trip(account, step.fill + slip, leg, rules.exposure)
+        account.entry, account.trip_cost = step.fill + slip, leg
+        account.entry_ts = step.fill_ts
+        account.trade_ts = step.fill_ts
+        account.position = position
     return core, shown, transactions, held, trip
 
 
 @njit(cache=True, nogil=True)
-def _liquidate(ledger: Ledger, k: int, step: MarketStep, rules: Rules) -> tuple[float, float]:
+def _liquidate(account: Record, step: MarketStep, rules: Rules) -> tuple[float, float]:
     """Closes a ruined account's position at the mark; its (fee, slippage) in quote currency."""
     price = math.exp(step.next_mark)
-    quantity = ledger.quantity[k]
+    quantity = account.quantity
     executed = executed_price(price, -1 if quantity > 0.0 else 1, rules)
     fee, slippage = rules.fee * abs(quantity) * executed, abs(quantity) * abs(executed - price)
-    ledger.realised[k] += quantity * (price - ledger.entry_price[k])
-    ledger.cash[k] += quantity * executed - fee
-    ledger.equity[k] = ledger.cash[k]
-    ledger.fee[k] += fee
-    ledger.slippage[k] += slippage
-    ledger.quantity[k], ledger.entry_price[k], ledger.position[k] = 0.0, 0.0, 0
-    ledger.trade_ts[k] = step.next_ts
+    account.realised += quantity * (price - account.entry_price)
+    account.cash += quantity * executed - fee
+    account.equity = account.cash
+    account.fee += fee
+    account.slippage += slippage
+    account.quantity, account.entry_price, account.position = 0.0, 0.0, 0
+    account.trade_ts = step.next_ts
     return fee, slippage
 
 
 @njit(cache=True, nogil=True)
-def _remember(ledger: Ledger, k: int, shown: float, transactions: int, elapsed: int,
+def _remember(account: Record, shown: float, transactions: int, elapsed: int,
               rules: Rules) -> None:  # fmt: skip
     """Decayed statistics of the log account, after a step."""
     keep = math.exp(-rules.return_decay * elapsed)
-    ledger.mean[k] = keep * ledger.mean[k] + (1.0 - keep) * shown
-    ledger.square[k] = keep * ledger.square[k] + (1.0 - keep) * shown * shown
-    ledger.rate[k] = math.exp(-rules.rate_decay * elapsed) * ledger.rate[k] + transactions
-    ledger.log_equity[k] += shown
-    ledger.peak[k] = max(ledger.peak[k], ledger.log_equity[k])
+    account.first_moment = keep * account.first_moment + (1.0 - keep) * shown
+    account.second_moment = keep * account.second_moment + (1.0 - keep) * shown * shown
+    account.rate = math.exp(-rules.rate_decay * elapsed) * account.rate + transactions
+    account.log_equity += shown
+    account.peak = max(account.peak, account.log_equity)
 
 
 @njit(cache=True, nogil=True)
-def book(ledger: Ledger, k: int, wanted: int, step: MarketStep, rules: Rules) -> Booked:
-    """Books one step of account ``k``, which decides at step.ts to hold ``wanted``."""
-    trade = _fill_order(ledger, k, wanted, step, rules)
-    pnl, funding = _book_quote(ledger, k, trade, step, rules)
-    core, shown, transactions, held, trip = _book_log(ledger, k, trade.position, step, rules)
+def book(account: Record, wanted: int, step: MarketStep, rules: Rules) -> Booked:
+    """Books one step of an account, which decides at step.ts to hold ``wanted``."""
+    trade = _fill_order(account, wanted, step, rules)
+    pnl, funding = _book_quote(account, trade, step, rules)
+    core, shown, transactions, held, trip = _book_log(account, trade.position, step, rules)
     fee, slippage = trade.fee, trade.slippage
-    ruined = ledger.equity[k] <= rules.ruin_equity
-    if ruined and ledger.quantity[k] != 0.0:
+    ruined = account.equity <= rules.ruin_equity
+    if ruined and account.quantity != 0.0:
         extra = rules.exposure * (rules.fee + rules.slippage)
-        held = step.next_ts - ledger.entry_ts[k]
-        trip = _close_trip(ledger, k, step.next_mark, extra, rules.exposure)
+        held = step.next_ts - account.entry_ts
+        trip = _close_trip(account, step.next_mark, extra, rules.exposure)
         core, shown, transactions = core - extra, shown - extra, transactions + 1
-        last_fee, last_slippage = _liquidate(ledger, k, step, rules)
+        last_fee, last_slippage = _liquidate(account, step, rules)
         fee, slippage = fee + last_fee, slippage + last_slippage
-    _remember(ledger, k, shown, transactions, step.next_ts - step.ts, rules)
+    _remember(account, shown, transactions, step.next_ts - step.ts, rules)
     return Booked(core, shown, transactions, held, trip, pnl, fee, slippage, funding, ruined)
 
 
 @njit(cache=True, nogil=True)
-def trade_rate(ledger: Ledger, k: int, rules: Rules) -> float:
+def trade_rate(account: Record, rules: Rules) -> float:
     """Decayed trade rate over its allowance, at most CLIP: what the state shows of it."""
-    return float(min(ledger.rate[k] * rules.rate_unit, CLIP))
+    return float(min(account.rate * rules.rate_unit, CLIP))
 
 
 @njit(cache=True, nogil=True)
@@ -338,23 +325,23 @@ def _over(value: float, unit: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def write_features(out: F32, ledger: Ledger, k: int, ts: int, mark: float, sigma_hour: float,
+def write_features(out: F32, account: Record, ts: int, mark: float, sigma_hour: float,
                    sigma_decision: float, rules: Rules) -> None:  # fmt: skip
-    """Writes the 8 features of account ``k`` at a decision to out[k] (docs/trading.md)."""
-    position = ledger.position[k]
-    move = mark - ledger.entry[k] if position != 0 and ledger.unseen[k] == 0 else 0.0
-    held = ts - ledger.entry_ts[k] if position != 0 else 0
-    since = ts - ledger.trade_ts[k] if ledger.trade_ts[k] != _NEVER else DAY
-    mean = ledger.mean[k]
-    deviation = math.sqrt(max(0.0, ledger.square[k] - mean * mean))
-    out[k, 0] = position
-    out[k, 1] = _over(rules.exposure * position * move, sigma_hour)
-    out[k, 2] = _over(math.log1p(held / SECOND) * _DAY_SCALE, 1.0)
-    out[k, 3] = trade_rate(ledger, k, rules)
-    out[k, 4] = _over(mean, deviation)
-    out[k, 5] = _over(deviation, sigma_decision)
-    out[k, 6] = _over(ledger.peak[k] - ledger.log_equity[k], sigma_hour)
-    out[k, 7] = _over(math.log1p(since / SECOND) * _DAY_SCALE, 1.0)
+    """Writes the 8 features of an account at a decision to ``out`` [8] (docs/trading.md)."""
+    position = account.position
+    move = mark - account.entry if position != 0 and account.unseen == 0 else 0.0
+    held = ts - account.entry_ts if position != 0 else 0
+    since = ts - account.trade_ts if account.trade_ts != _NEVER else DAY
+    mean = account.first_moment
+    deviation = math.sqrt(max(0.0, account.second_moment - mean * mean))
+    out[0] = position
+    out[1] = _over(rules.exposure * position * move, sigma_hour)
+    out[2] = _over(math.log1p(held / SECOND) * _DAY_SCALE, 1.0)
+    out[3] = trade_rate(account, rules)
+    out[4] = _over(mean, deviation)
+    out[5] = _over(deviation, sigma_decision)
+    out[6] = _over(account.peak - account.log_equity, sigma_hour)
+    out[7] = _over(math.log1p(since / SECOND) * _DAY_SCALE, 1.0)
 
 
 @njit(cache=True, nogil=True)
@@ -362,7 +349,7 @@ def _features(ledger: Ledger, ts: I64, mark: F64, sigma_hour: F64, sigma_decisio
               rules: Rules) -> F32:  # fmt: skip
     out = np.empty((len(ts), ACCOUNT_SIZE), np.float32)
     for k in range(len(ts)):
-        write_features(out, ledger, k, ts[k], mark[k], sigma_hour[k], sigma_decision[k], rules)
+        write_features(out[k], ledger[k], ts[k], mark[k], sigma_hour[k], sigma_decision[k], rules)
     return out
 
 
@@ -378,34 +365,30 @@ def account_features(ledger: Ledger, ts: I64, mark: F64, sigma_hour: F64, sigma_
 
 def new_ledger(lanes: int, config: TradingConfig) -> Ledger:
     """Ledger of ``lanes`` flat accounts with their initial equity."""
-    whole = ("position", "entry_ts", "trade_ts", "unseen")
-    columns: Any = (
-        np.zeros(lanes, np.int64 if name in whole else np.float64) for name in Ledger._fields
-    )
-    ledger = Ledger(*columns)
+    ledger = np.zeros(lanes, ACCOUNT).view(np.recarray)
     reset_ledger(ledger, np.arange(lanes), config)
     return ledger
 
 
 def reset_ledger(ledger: Ledger, lanes: I64, config: TradingConfig) -> None:
     """Makes the accounts ``lanes`` flat again, with their initial equity and no past."""
-    for name, column in zip(Ledger._fields, ledger, strict=True):
-        column[lanes] = _NEVER if name in ("entry_ts", "trade_ts") else 0
-    ledger.cash[lanes] = config.initial_equity
-    ledger.equity[lanes] = config.initial_equity
+    fresh = np.zeros((), ACCOUNT)
+    fresh["entry_ts"] = fresh["trade_ts"] = _NEVER
+    fresh["cash"] = fresh["equity"] = config.initial_equity
+    ledger[lanes] = fresh
 
 
 def ledger_state(ledger: Ledger) -> dict[str, Any]:
-    """A copy of the ledger, for a checkpoint."""
-    return {name: column.copy() for name, column in ledger._asdict().items()}
+    """A copy of the ledger by column, for a checkpoint."""
+    return {name: ledger[name].copy() for name in ACCOUNT.names or ()}
 
 
 def restore_ledger(ledger: Ledger, state: dict[str, Any]) -> None:
     """Takes a ledger back. MismatchError when it has other accounts or columns."""
-    if set(state) != set(Ledger._fields) or state["cash"].shape != ledger.cash.shape:
+    if set(state) != set(ACCOUNT.names or ()) or len(state["cash"]) != len(ledger):
         raise MismatchError(
-            f"a ledger of {len(ledger.cash)} accounts cannot take a state of "
+            f"a ledger of {len(ledger)} accounts cannot take a state of "
             f"{len(state.get('cash', ()))}: resume with the number of lanes it was saved with"
         )
-    for name, column in ledger._asdict().items():
-        column[:] = state[name]
+    for name, column in state.items():
+        ledger[name] = column

@@ -18,6 +18,7 @@ from apex_trader.trading.account import (
     Booked,
     Ledger,
     MarketStep,
+    Record,
     Rules,
     account_features,
     book,
@@ -30,7 +31,7 @@ from apex_trader.trading.account import (
 )
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import RewardConfig, TradingConfig
-from apex_trader.trading.path import MarketPath, PathArrays
+from apex_trader.trading.path import MarketPath, Records
 from apex_trader.trading.rewards import (
     CORE,
     DURATION,
@@ -54,19 +55,9 @@ I64 = NDArray[np.int64]
 COSTS = ("fee", "slippage", "funding")
 
 
-class Lanes(NamedTuple):
-    """Where each of L lanes stands.
-
-    row [L]: global row. start [L]: row of its reset. first [L]: first row of its segment.
-    ended [L] int64: 1 when it must be reset before it can step. held [L, rows of a day] int8: the
-    position at each row of the day since the reset, for the pivot bonus ([L, 0] when that is off).
-    """
-
-    row: I64
-    start: I64
-    first: I64
-    ended: I64
-    held: NDArray[np.int8]
+#: Where a lane stands. row: global. start: row of its reset. first: first row of its segment.
+#: ended: 1 when it must be reset before it can step.
+LANE = np.dtype([(name, np.int64) for name in ("row", "start", "first", "ended")])
 
 
 @dataclass(frozen=True)
@@ -124,24 +115,22 @@ class _Out(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _market_step(path: PathArrays, i: int, j: int) -> MarketStep:
+def _market_step(now: Record, later: Record) -> MarketStep:
     return MarketStep(
-        path.ts[i], path.ts[j], path.mark[i], path.mark[j], path.fill[i], path.fill_ts[i],
-        path.funding[i],
+        now.ts, later.ts, now.mark, later.mark, now.fill_price, now.fill_ts, now.funding
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _pivots(path: PathArrays, lanes: Lanes, k: int, j: int, weights: Weights) -> float:
-    """Bonus for the pivots that become known at row j. An older reset saw nothing of them."""
+def _pivots(events: Records, now: Record, lane: Record, held: NDArray[np.int8],
+            levels: F64) -> float:  # fmt: skip
+    """Bonus for the pivots that become known at a row; held: the lane's positions of the day."""
     total = 0.0
-    for event in range(path.event_first[j], path.event_first[j + 1]):
-        row = path.event_row[event]
-        if row >= lanes.start[k]:
-            held = lanes.held[k, row - lanes.first[k]]
-            total += pivot_bonus(
-                held, path.event_kind[event], path.event_level[event], weights.pivot_levels
-            )
+    for place in range(now.event_first, now.event_end):
+        event = events[place]
+        if event.row >= lane.start:
+            position = held[event.row - lane.first]
+            total += pivot_bonus(position, event.kind, event.level, levels)
     return total
 
 
@@ -162,52 +151,44 @@ def _write_terms(terms: F64, booked: Booked, mean: float, square: float, rate: f
 
 
 @njit(cache=True, nogil=True)
-def _arrive(path: PathArrays, lanes: Lanes, ledger: Ledger, k: int, j: int, booked: Booked,
-            rules: Rules, out: _Out) -> None:  # fmt: skip
-    """Moves a lane to row j and notes what the step did."""
-    lanes.row[k] = j
-    out.next_row[k] = j
-    out.terminated[k] = booked.ruined
-    out.truncated[k] = not booked.ruined and path.next_row[j] < 0
-    lanes.ended[k] = 1 if out.terminated[k] or out.truncated[k] else 0
-    out.transactions[k] = booked.transactions
-    out.profit[k] = booked.held >= 0 and booked.trip > 0.0
-    out.pnl[k] = booked.pnl
-    out.costs[k, 0] = booked.fee
-    out.costs[k, 1] = booked.slippage
-    out.costs[k, 2] = booked.funding
-    write_features(out.account, ledger, k, path.ts[j], path.mark[j], path.sigma_hour[j],
-                   path.sigma_decision[j], rules)  # fmt: skip
-
-
-@njit(cache=True, nogil=True)
-def _step(path: PathArrays, lanes: Lanes, ledger: Ledger, actions: NDArray[np.uint8],
-          wanted: NDArray[np.int8], rules: Rules, weights: Weights, out: _Out) -> None:  # fmt: skip
-    records = lanes.held.shape[1] > 0
-    for k in range(len(actions)):
-        if lanes.ended[k] == 1:
+def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8], ledger: Ledger,
+          actions: NDArray[np.uint8], wanted: NDArray[np.int8], rules: Rules, weights: Weights,
+          out: _Out) -> None:  # fmt: skip
+    for k in range(len(lanes)):
+        lane, account = lanes[k], ledger[k]
+        if lane.ended == 1:
             continue
-        i = lanes.row[k]
-        j = path.next_row[i]
-        mean, square = ledger.mean[k], ledger.square[k]
-        wish = wanted[ledger.position[k] + 1, actions[k]]
-        booked = book(ledger, k, wish, _market_step(path, i, j), rules)
-        floor = rules.exposure * path.sigma_decision[i]
-        _write_terms(out.terms[k], booked, mean, square, trade_rate(ledger, k, rules),
-                     path.choppiness[i], floor, weights)  # fmt: skip
-        if records:
-            lanes.held[k, j - lanes.first[k]] = ledger.position[k]
-            out.terms[k, PIVOT] = _pivots(path, lanes, k, j, weights)
-        _arrive(path, lanes, ledger, k, j, booked, rules, out)
+        now = rows[lane.row]
+        later = rows[now.next_row]
+        mean, square = account.first_moment, account.second_moment
+        wish = wanted[account.position + 1, actions[k]]
+        booked = book(account, wish, _market_step(now, later), rules)
+        _write_terms(out.terms[k], booked, mean, square, trade_rate(account, rules),
+                     now.choppiness, rules.exposure * now.sigma_decision, weights)  # fmt: skip
+        lane.row = now.next_row
+        if held.shape[1] > 0:
+            held[k, lane.row - lane.first] = account.position
+            out.terms[k, PIVOT] = _pivots(events, later, lane, held[k], weights.pivot_levels)
+        out.next_row[k] = lane.row
+        out.terminated[k] = booked.ruined
+        out.truncated[k] = not booked.ruined and later.next_row < 0
+        lane.ended = 1 if booked.ruined or later.next_row < 0 else 0
+        out.transactions[k] = booked.transactions
+        out.profit[k] = booked.held >= 0 and booked.trip > 0.0
+        out.pnl[k] = booked.pnl
+        out.costs[k, 0], out.costs[k, 1] = booked.fee, booked.slippage
+        out.costs[k, 2] = booked.funding
+        write_features(out.account[k], account, later.ts, later.mark, later.sigma_hour,
+                       later.sigma_decision, rules)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _carry(path: PathArrays, ledger: Ledger, lanes: I64, rows: I64, targets: I64, rules: Rules,
+def _carry(rows: Records, ledger: Ledger, lanes: I64, before: I64, after: I64, rules: Rules,
            pnl: F64, ruined: Bool) -> None:  # fmt: skip
     for n in range(len(lanes)):
-        k, i, j = lanes[n], rows[n], targets[n]
-        step = MarketStep(path.ts[i], path.ts[j], path.mark[i], path.mark[j], np.nan, 0, 0.0)
-        booked = book(ledger, k, ledger.position[k], step, rules)
+        account, now, later = ledger[lanes[n]], rows[before[n]], rows[after[n]]
+        step = MarketStep(now.ts, later.ts, now.mark, later.mark, np.nan, 0, 0.0)
+        booked = book(account, account.position, step, rules)
         pnl[n], ruined[n] = booked.pnl, booked.ruined
 
 
@@ -233,11 +214,11 @@ class Simulator:
         self._rules = Rules.of(self.config)
         self._weights = Weights.of(self.reward_config)
         self._ledger = new_ledger(lanes, self.config)
-        zeros = np.zeros(lanes, np.int64)
-        rewarded = bool(self._weights.pivot_levels.any()) and len(path.arrays.event_row) > 0
-        recorded = path.longest_segment if rewarded else 0
-        self._lanes = Lanes(zeros, zeros.copy(), zeros.copy(), np.ones(lanes, np.int64),
-                            np.zeros((lanes, recorded), np.int8))  # fmt: skip
+        self._lanes = np.zeros(lanes, LANE).view(np.recarray)
+        self._lanes.ended = 1
+        rewarded = bool(self._weights.pivot_levels.any()) and len(path.events) > 0
+        # Position of each lane at each row of its day since the reset, for the pivot bonus.
+        self._held = np.zeros((lanes, path.longest_segment if rewarded else 0), np.int8)
         self._account = np.zeros((lanes, ACCOUNT_SIZE), np.float32)
 
     @property
@@ -248,22 +229,22 @@ class Simulator:
     @property
     def rows(self) -> I64:
         """[L] global row of each lane, a copy."""
-        return self._lanes.row.copy()
+        return np.array(self._lanes.row)
 
     @property
     def ended(self) -> Bool:
         """[L]: the lane must be reset before it can step."""
-        return self._lanes.ended.astype(np.bool_)
+        return np.array(self._lanes.ended, np.bool_)
 
     @property
     def position(self) -> I64:
         """[L] −1, 0, 1, a copy."""
-        return self._ledger.position.copy()
+        return np.array(self._ledger.position)
 
     @property
     def equity(self) -> F64:
         """[L] quote currency at the mark of each lane's row, a copy."""
-        return self._ledger.equity.copy()
+        return np.array(self._ledger.equity)
 
     @property
     def ledger(self) -> Ledger:
@@ -295,8 +276,8 @@ class Simulator:
         actions = self._valid(actions)
         row, account = self._lanes.row.copy(), self._account
         out = self._outputs()
-        _step(self.path.arrays, self._lanes, self._ledger, actions, self.actions.wanted,
-              self._rules, self._weights, out)  # fmt: skip
+        _step(self.path.arrays, self.path.events, self._lanes, self._held, self._ledger, actions,
+              self.actions.wanted, self._rules, self._weights, out)  # fmt: skip
         self._account = out.account.copy()
         return Step(
             row, out.next_row, actions, account, out.account, out.terms.sum(1), out.terms,
@@ -322,19 +303,22 @@ class Simulator:
 
     def state_dict(self) -> dict[str, Any]:
         """Accounts and places of all lanes, for an exact resume on the same path."""
-        lanes = {name: column.copy() for name, column in self._lanes._asdict().items()}
-        return {"ledger": ledger_state(self._ledger), "lanes": lanes,
+        lanes = {name: self._lanes[name].copy() for name in LANE.names or ()}
+        return {"ledger": ledger_state(self._ledger), "lanes": lanes, "held": self._held.copy(),
                 "account": self._account.copy(), "keys": list(self.path.keys)}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``state_dict``. MismatchError when the path or the number of lanes is another."""
         if tuple(state["keys"]) != self.path.keys:
             raise MismatchError("the simulator's state was saved on other segments")
+        if self._held.shape != state["held"].shape and len(state["held"]) == self.lanes:
+            raise MismatchError(
+                "the simulator's state was saved with another pivot_bonus: on or off"
+            )
         restore_ledger(self._ledger, state["ledger"])
-        for name, column in self._lanes._asdict().items():
-            if column.shape != state["lanes"][name].shape:
-                raise MismatchError(f"the simulator's {name} was saved in another configuration")
-            column[...] = state["lanes"][name]
+        for name, column in state["lanes"].items():
+            self._lanes[name] = column
+        self._held[...] = state["held"]
         self._account = state["account"].copy()
 
     def _place(self, lanes: I64, rows: I64) -> None:
@@ -343,14 +327,12 @@ class Simulator:
         self._lanes.start[lanes] = rows
         self._lanes.first[lanes] = self.path.first_row[number]
         self._lanes.ended[lanes] = 0
-        if self._lanes.held.shape[1]:
-            self._lanes.held[lanes, local] = self._ledger.position[lanes]
+        if self._held.shape[1]:
+            self._held[lanes, local] = self._ledger.position[lanes]
         arrays = self.path.arrays
-        columns: Any = (column[lanes] for column in self._ledger)
-        mine = Ledger(*columns)
         self._account[lanes] = account_features(
-            mine, arrays.ts[rows], arrays.mark[rows], arrays.sigma_hour[rows],
-            arrays.sigma_decision[rows], self.config,
+            self._ledger[lanes].view(np.recarray), arrays.ts[rows], arrays.mark[rows],
+            arrays.sigma_hour[rows], arrays.sigma_decision[rows], self.config,
         )  # fmt: skip
 
     def _checked(self, rows: I64) -> I64:

@@ -68,7 +68,7 @@ def test_equity_changes_by_profit_less_costs(seed, config):
     ledger, rules = new_ledger(1, config), Rules.of(config)
     steps, total = 120, 0.0
     for wanted, step in zip(wishes(seed, steps, config), walk(seed, steps), strict=True):
-        done = book(ledger, 0, int(wanted), step, rules)
+        done = book(ledger[0], int(wanted), step, rules)
         total += done.pnl - done.fee - done.slippage - done.funding
         difference = ledger.equity[0] - config.initial_equity - total
         assert abs(difference) <= 1e-9 * config.initial_equity
@@ -87,7 +87,7 @@ def test_orders_keep_the_rules_of_the_market(seed, config):
     for wanted, step in zip(wishes(seed, 80, config), walk(seed, 80), strict=True):
         equity, price = ledger.equity[0], np.exp(step.mark)
         before = ledger.quantity[0]
-        done = book(ledger, 0, int(wanted), step, rules)
+        done = book(ledger[0], int(wanted), step, rules)
         quantity = ledger.quantity[0]
         assert np.sign(quantity) == ledger.position[0]
         assert rules.spot is False or ledger.cash[0] >= -1e-9 * config.initial_equity
@@ -105,8 +105,8 @@ def test_a_round_trip_costs_fee_and_slippage_on_both_ways():
     config = TradingConfig(fee=0.001, slippage_bps=10.0, min_notional=0.0)
     ledger, rules = new_ledger(1, config), Rules.of(config)
     price = np.log(100.0)
-    book(ledger, 0, 1, MarketStep(T0, T0 + FIVE, price, price, price, T0 + SECOND, 0.0), rules)
-    done = book(ledger, 0, 0, MarketStep(T0 + FIVE, T0 + 2 * FIVE, price, price, price,
+    book(ledger[0], 1, MarketStep(T0, T0 + FIVE, price, price, price, T0 + SECOND, 0.0), rules)
+    done = book(ledger[0], 0, MarketStep(T0 + FIVE, T0 + 2 * FIVE, price, price, price,
                                          T0 + FIVE + SECOND, 0.0), rules)  # fmt: skip
     up, down = np.exp(0.001), np.exp(-0.001)
     assert ledger.fee[0] == pytest.approx(100 * 100 * 0.001 * (up + down), rel=1e-12)
@@ -118,8 +118,8 @@ def test_a_round_trip_costs_fee_and_slippage_on_both_ways():
 def test_a_flip_is_two_transactions():
     config = TradingConfig(fee=0.001)
     ledger, rules = new_ledger(1, config), Rules.of(config)
-    one = book(ledger, 0, -1, MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0), rules)
-    two = book(ledger, 0, 1, MarketStep(T0 + FIVE, T0 + 2 * FIVE, 0.0, 0.0, 0.0,
+    one = book(ledger[0], -1, MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0), rules)
+    two = book(ledger[0], 1, MarketStep(T0 + FIVE, T0 + 2 * FIVE, 0.0, 0.0, 0.0,
                                         T0 + FIVE + SECOND, 0.0), rules)  # fmt: skip
     assert (one.transactions, two.transactions) == (1, 2)
     assert one.core == pytest.approx(-0.001)
@@ -136,7 +136,7 @@ def test_slipped_prices_lie_on_the_worse_tick():
 def test_too_small_an_order_leaves_the_account_flat():
     config = TradingConfig(initial_equity=4.0, min_notional=5.0)
     ledger, rules = new_ledger(1, config), Rules.of(config)
-    done = book(ledger, 0, 1, MarketStep(T0, T0 + FIVE, 7.0, 7.1, 7.0, T0 + SECOND, 0.0), rules)
+    done = book(ledger[0], 1, MarketStep(T0, T0 + FIVE, 7.0, 7.1, 7.0, T0 + SECOND, 0.0), rules)
     assert done.transactions == 0
     assert ledger.position[0] == 0
     assert ledger.equity[0] == 4.0
@@ -146,13 +146,13 @@ def test_too_small_an_order_leaves_the_account_flat():
 def test_longs_pay_positive_funding_and_shorts_receive_it(position, paid):
     config = TradingConfig(fee=0.0)
     ledger, rules = new_ledger(1, config), Rules.of(config)
-    book(ledger, 0, position, MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0), rules)
+    book(ledger[0], position, MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0), rules)
     held = MarketStep(T0 + FIVE, T0 + 2 * FIVE, 0.0, 0.0, np.nan, 0, 1e-4)
-    done = book(ledger, 0, position, held, rules)
+    done = book(ledger[0], position, held, rules)
     assert done.funding == pytest.approx(paid)
     assert done.core == pytest.approx(-position * 1e-4)
     spot = Rules.of(TradingConfig(instrument="spot"))
-    assert book(new_ledger(1, config), 0, 1, held, spot).funding == 0.0
+    assert book(new_ledger(1, config)[0], 1, held, spot).funding == 0.0
 
 
 def test_the_core_is_the_position_times_the_log_return_less_costs():
@@ -161,7 +161,7 @@ def test_the_core_is_the_position_times_the_log_return_less_costs():
     path = walk(3, 60)
     for wanted, step in zip(wishes(3, 60, config), path, strict=True):
         before = ledger.position[0]
-        done = book(ledger, 0, int(wanted), step, rules)
+        done = book(ledger[0], int(wanted), step, rules)
         after = ledger.position[0]
         split = step.mark if before == after else step.fill
         expected = before * (split - step.mark) + after * (step.next_mark - split)
@@ -173,7 +173,7 @@ def test_ruin_liquidates_at_the_mark():
     config = TradingConfig(ruin_fraction=0.5, fee=0.001)
     ledger, rules = new_ledger(1, config), Rules.of(config)
     step = MarketStep(T0, T0 + FIVE, 0.0, -1.0, 0.0, T0 + SECOND, 0.0)
-    done = book(ledger, 0, 1, step, rules)
+    done = book(ledger[0], 1, step, rules)
     assert done.ruined
     assert (ledger.position[0], ledger.quantity[0]) == (0, 0.0)
     expected = 10_000.0 * np.exp(-1.0) * 0.999 - 10.0
@@ -188,7 +188,7 @@ def test_features_are_those_of_the_feature_reference():
     fresh = features(ledger, T0, 0.0, config)
     assert fresh.pop("since_trade") == pytest.approx(1.0)
     assert not any(fresh.values())
-    book(ledger, 0, -1, MarketStep(T0, T0 + FIVE, 0.0, 0.004, 0.0, T0 + SECOND, 0.0), rules)
+    book(ledger[0], -1, MarketStep(T0, T0 + FIVE, 0.0, 0.004, 0.0, T0 + SECOND, 0.0), rules)
     seen = features(ledger, T0 + FIVE, 0.004, config)
     assert seen["position"] == -1.0
     assert seen["unrealised"] == pytest.approx(-0.4)
@@ -207,7 +207,7 @@ def test_features_are_those_of_the_feature_reference():
 def test_features_are_finite_and_within_the_guard(seed, config):
     ledger, rules = new_ledger(1, config), Rules.of(config)
     for wanted, step in zip(wishes(seed, 60, config), walk(seed, 60, sigma=0.03), strict=True):
-        done = book(ledger, 0, int(wanted), step, rules)
+        done = book(ledger[0], int(wanted), step, rules)
         row = np.array(list(features(ledger, step.next_ts, step.next_mark, config).values()))
         assert np.isfinite(row).all()
         assert (np.abs(row) <= 5.0).all()
@@ -232,12 +232,12 @@ def test_a_fill_at_the_next_decision_shows_its_position_but_not_its_price(before
     for price in (0.001, 0.2, -0.3):
         ledger = new_ledger(1, config)
         start = MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0)
-        book(ledger, 0, before, start, rules)
+        book(ledger[0], before, start, rules)
         step = MarketStep(T0 + FIVE, T0 + 2 * FIVE, 0.0, 0.002, price, T0 + 2 * FIVE, 0.0)
-        booked = book(ledger, 0, wanted, step, rules)
+        booked = book(ledger[0], wanted, step, rules)
         shown.append(features(ledger, step.next_ts, step.next_mark, config))
         rest = MarketStep(T0 + 2 * FIVE, T0 + 3 * FIVE, 0.002, 0.002, np.nan, 0, 0.0)
-        booked_rest = book(ledger, 0, wanted, rest, rules)
+        booked_rest = book(ledger[0], wanted, rest, rules)
         later.append(features(ledger, rest.next_ts, rest.next_mark, config))
         moved = (wanted - before) * (0.002 - price)
         assert booked.core - booked.shown == pytest.approx(moved, abs=1e-15)
@@ -257,7 +257,7 @@ def test_the_mirrored_market_mirrors_the_account_to_the_bit(seed, late):
         up = step._replace(fill_ts=when)
         down = up._replace(mark=-up.mark, next_mark=-up.next_mark, fill=-up.fill,
                            funding=-up.funding)  # fmt: skip
-        a, b = book(one, 0, int(wanted), up, rules), book(other, 0, -int(wanted), down, rules)
+        a, b = book(one[0], int(wanted), up, rules), book(other[0], -int(wanted), down, rules)
         assert (a.core, a.trip, a.held) == (b.core, b.trip, b.held)
         seen = features(one, up.next_ts, up.next_mark, config)
         image = features(other, down.next_ts, down.next_mark, config)
@@ -270,21 +270,20 @@ def test_resetting_some_accounts_leaves_the_others():
     ledger, rules = new_ledger(2, config), Rules.of(config)
     step = MarketStep(T0, T0 + FIVE, 0.0, 0.01, 0.0, T0 + SECOND, 0.0)
     for k in (0, 1):
-        book(ledger, k, 1, step, rules)
-    kept = [column[1] for column in ledger]
+        book(ledger[k], 1, step, rules)
+    kept = ledger[1].copy()
     reset_ledger(ledger, np.array([0]), config)
     fresh = new_ledger(1, config)
-    assert [column[0] for column in ledger] == [column[0] for column in fresh]
-    assert [column[1] for column in ledger] == kept
+    assert ledger[0] == fresh[0]
+    assert ledger[1] == kept
 
 
 def test_a_ledger_is_given_and_taken():
     config = TradingConfig()
     ledger, rules = new_ledger(2, config), Rules.of(config)
-    book(ledger, 1, 1, MarketStep(T0, T0 + FIVE, 0.0, 0.01, 0.0, T0 + SECOND, 0.0), rules)
+    book(ledger[1], 1, MarketStep(T0, T0 + FIVE, 0.0, 0.01, 0.0, T0 + SECOND, 0.0), rules)
     other = new_ledger(2, config)
     restore_ledger(other, ledger_state(ledger))
-    for a, b in zip(ledger, other, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(ledger, other)
     with pytest.raises(MismatchError, match="number of lanes"):
         restore_ledger(new_ledger(3, config), ledger_state(ledger))

@@ -30,22 +30,20 @@ def test_rows_are_numbered_globally_and_episodes_stay_inside_their_day(make):
 def test_a_pivot_belongs_to_the_row_at_which_its_bar_had_closed(make):
     events = make.events([(40, 2, 1, 12), (40, 3, -1, 24), (41, 2, -1, 15)])
     path = MarketPath.from_segments([make.walk(rows=50, events=events)])
-    first = path.arrays.event_first
-    assert first[40] == 0
-    assert first[41] == 2
-    assert first[42] == 3
+    spans = list(zip(path.arrays.event_first, path.arrays.event_end, strict=True))
+    assert spans[39:43] == [(0, 0), (0, 2), (2, 3), (3, 3)]
     bars = MINUTE // (5 * SECOND)
-    np.testing.assert_array_equal(path.arrays.event_row, [12 + bars, 24 + bars, 15 + bars])
-    np.testing.assert_array_equal(path.arrays.event_level, [2, 3, 2])
-    np.testing.assert_array_equal(path.arrays.event_kind, [1, -1, -1])
+    np.testing.assert_array_equal(path.events.row, [12 + bars, 24 + bars, 15 + bars])
+    np.testing.assert_array_equal(path.events.level, [2, 3, 2])
+    np.testing.assert_array_equal(path.events.kind, [1, -1, -1])
 
 
 def test_pivots_of_an_earlier_episode_or_day_are_left_out(make):
     events = make.events([(40, 2, 1, 12), (45, 2, 1, 30), (5, 2, 1, -40)])
     whole = MarketPath.from_segments([make.walk(rows=60, events=events)])
-    np.testing.assert_array_equal(whole.arrays.event_row, [24, 42])
+    np.testing.assert_array_equal(whole.events.row, [24, 42])
     split = MarketPath.from_segments([make.walk(rows=60, events=events, gaps=(35,))])
-    np.testing.assert_array_equal(split.arrays.event_row, [42])
+    np.testing.assert_array_equal(split.events.row, [42])
 
 
 def test_unusable_segments_are_refused(make):
