@@ -71,9 +71,7 @@ class PretrainActor:
     def begin(self, segments: Sequence[Segment], refit: bool = False) -> None:
         """Makes the slice's tables and labels, and the network to fit."""
         if refit and self.extractor is None:
-            raise ApexError(
-                "there is no extractor to refit: fit one, or give the actor a saved one"
-            )
+            raise ApexError("there is no extractor to refit: fit one first, or pass a saved one")
         tables = MarketTables.from_segments(segments, self.schema, self.device)
         self._pretrainer = Pretrainer(
             tables,

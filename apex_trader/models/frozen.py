@@ -194,8 +194,8 @@ class FrozenExtractor:
 def _other_schema(frozen: FrozenExtractor, schema: Schema) -> MismatchError:
     return MismatchError(
         f"extractor {frozen.version[:12]} was fitted on schema {frozen.schema.name!r} "
-        f"({frozen.schema.fingerprint[:12]}), the tables are of {schema.name!r} ({schema.fingerprint[:12]}): "
-        "fit an extractor for this schema"
+        f"({frozen.schema.fingerprint[:12]}), the tables are of {schema.name!r} "
+        f"({schema.fingerprint[:12]}): fit an extractor for this schema"
     )
 
 

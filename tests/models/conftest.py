@@ -139,9 +139,7 @@ def schema() -> Schema:
 def make_segments(schema: Schema) -> Callable[..., list[Segment]]:
     """(days, seed, edge) → segments of a planted market, or of one without an edge."""
 
-    def make(
-        days: int, seed: int, edge: bool = True, skip: tuple[int, ...] = ()
-    ) -> list[Segment]:
+    def make(days: int, seed: int, edge: bool = True, skip: tuple[int, ...] = ()) -> list[Segment]:
         path = interaction(days, seed) if edge else martingale(days, seed)
         return segments_of(path, schema, skip)
 
