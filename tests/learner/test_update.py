@@ -257,12 +257,10 @@ def test_the_configured_learning_rate_holds_after_a_resume(arena: DeviceArena) -
     slower = dataclasses.replace(CONFIG, learning_rate=1e-5, weight_decay=0.0)
     second = learner(arena, slower)
     second.load_state_dict(first.state_dict())
-    before = [p.clone() for p in second.network.parameters()]
+    before = [p.detach().clone() for p in second.network.parameters()]
     second.update(random_sample(SIZE))
-    moved = max(
-        float((a - b).abs().max().detach())
-        for a, b in zip(before, second.network.parameters(), strict=True)
-    )
+    after = [p.detach() for p in second.network.parameters()]
+    moved = max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True))
     assert 0 < moved < 1e-4
 
 
