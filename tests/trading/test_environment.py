@@ -1,0 +1,93 @@
+"""The Gymnasium environment: its contract, and that it is the simulator and nothing else."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.trading.config import RewardConfig, TradingConfig
+from apex_trader.trading.environment import ENVIRONMENT_ID, TradingEnv
+from apex_trader.trading.path import MarketPath
+from apex_trader.trading.rewards import TERMS
+from apex_trader.trading.simulator import Simulator
+
+WIDTH = 6
+
+
+def market_state(rows):
+    """Features that tell the rows apart."""
+    return np.sin(np.outer(rows + 1, np.arange(1, WIDTH + 1))).astype(np.float32)
+
+
+@pytest.fixture
+def path(make):
+    return MarketPath.from_segments([make.walk(rows=60, gaps=(30,), level=7.0)])
+
+
+@pytest.mark.parametrize("action_set", ["target", "sell_buy"])
+def test_it_keeps_gymnasiums_contract(path, action_set):
+    env = gymnasium.make(ENVIRONMENT_ID, path=path, market_state=market_state,
+                         trading=TradingConfig(action_set=action_set))  # fmt: skip
+    check_env(env.unwrapped, skip_render_check=True)
+    assert env.action_space.n == {"target": 3, "sell_buy": 2}[action_set]
+
+
+def test_it_is_the_simulator_and_nothing_else(path):
+    env = TradingEnv(path, market_state)
+    simulator = Simulator(path)
+    simulator.reset(np.array([0]), np.array([3]))
+    observation, info = env.reset(options={"row": 3})
+    assert observation.shape == (WIDTH + 8,)
+    assert info["equity"] == 10_000.0
+    for action in (2, 2, 0, 1, 0, 2):
+        step = simulator.step(np.array([action]))
+        observation, reward, terminated, truncated, info = env.step(action)
+        np.testing.assert_array_equal(observation[WIDTH:], step.next_account[0])
+        np.testing.assert_array_equal(observation[:WIDTH], market_state(step.next_row)[0])
+        assert reward == step.reward[0]
+        assert (terminated, truncated) == (bool(step.terminated[0]), bool(step.truncated[0]))
+        assert info["equity"] == step.equity[0]
+        assert info["row"] == step.next_row[0]
+        assert list(info["terms"]) == list(TERMS)
+        assert sum(info["terms"].values()) == pytest.approx(reward)
+
+
+def test_an_episode_ends_at_the_gap_or_after_max_steps(path):
+    env = TradingEnv(path, market_state)
+    env.reset(options={"row": 28})
+    assert [env.step(1)[3] for _ in range(2)] == [False, True]
+    short = TradingEnv(path, market_state, max_steps=2)
+    short.reset(options={"row": 0})
+    assert [short.step(1)[3] for _ in range(2)] == [False, True]
+
+
+def test_the_seed_decides_where_an_episode_starts(path):
+    env = TradingEnv(path, market_state)
+    rows = [env.reset(seed=5)[1]["row"], *(env.reset()[1]["row"] for _ in range(30))]
+    again = [env.reset(seed=5)[1]["row"], *(env.reset()[1]["row"] for _ in range(30))]
+    assert rows == again
+    assert len(set(rows)) > 10
+    assert not {30, 59} & set(rows)
+
+
+def test_it_serves_vector_environments(path):
+    envs = gymnasium.make_vec(ENVIRONMENT_ID, 3, "sync", path=path, market_state=market_state,
+                              reward=RewardConfig(scale=1.0))  # fmt: skip
+    observations, _ = envs.reset(seed=1)
+    assert observations.shape == (3, WIDTH + 8)
+    for _ in range(40):
+        observations, rewards, *_ = envs.step(envs.action_space.sample())
+        assert np.isfinite(rewards).all()
+
+
+def test_what_cannot_be_done_is_refused(path, make):
+    with pytest.raises(ConfigError, match="max_steps"):
+        TradingEnv(path, market_state, max_steps=0)
+    with pytest.raises(ApexError, match="'row'"):
+        TradingEnv(path, market_state).reset(options={"start": 3})
+    nowhere = MarketPath.from_segments([make.walk(rows=2, gaps=(0,))])
+    with pytest.raises(ApexError, match="no decision"):
+        TradingEnv(nowhere, market_state)
