@@ -297,14 +297,13 @@ def _linked(
     β is the one known a bar earlier, so the residual is a true surprise. A minute that either
     symbol lacks is a missing observation.
     """
-    if reference is None:
+    if reference is None or len(reference) == 0:
         nothing = np.full(len(ts), np.nan)
         linked = {"reference_correlation": nothing, "residual": nothing}
         return linked, state.pair, state.residual, np.nan
     place = np.searchsorted(reference.ts, ts)
-    inside = np.minimum(place, max(len(reference) - 1, 0))
-    there = reference.ts[inside] == ts if len(reference) else np.zeros(len(ts), np.bool_)
-    closes = np.where(there, reference.close[inside] if len(reference) else np.nan, np.nan)
+    inside = np.minimum(place, len(reference) - 1)
+    closes = np.where(reference.ts[inside] == ts, reference.close[inside], np.nan)
     moves = np.diff(closes, prepend=state.last[3:4])
     decay = half_life(REFERENCE_HALF_LIFE)
     correlation, pair = ew_correlation(change, moves, decay, state.pair)
