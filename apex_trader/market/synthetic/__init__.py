@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from apex_trader.errors import ConfigError
 from apex_trader.market.synthetic.base import Generator
+from apex_trader.market.synthetic.densified import Densified
 from apex_trader.market.synthetic.lead_lag import LeadLag
 from apex_trader.market.synthetic.martingale import Martingale
 from apex_trader.market.synthetic.mean_reversion import MeanReversion
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 GENERATORS: Mapping[str, Generator] = {
-    generator.name: generator for generator in (Martingale(), MeanReversion(), LeadLag(), Regimes())
+    generator.name: generator
+    for generator in (Martingale(), MeanReversion(), LeadLag(), Regimes(), Densified())
 }
 
 
@@ -83,5 +85,7 @@ def hidden(name: str, seed: int, **parameters: object) -> dict[str, dict[str, ND
     generator's docstring names.
     """
     generator = generator_named(name)
+    if name == "densified":
+        return {}
     world = generator.world(seed, generator.resolve(parameters), None)
     return {market: world.hidden(market) for market in world.infos}

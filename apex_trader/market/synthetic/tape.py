@@ -63,7 +63,7 @@ def _bridge(second: I64, fraction: F64, normal: F64) -> F64:
 
 
 @njit(cache=True, nogil=True)
-def _sweep_offsets(first: I64, up: NDArray[np.bool_]) -> I64:
+def sweep_offsets(first: I64, up: NDArray[np.bool_]) -> I64:
     """Levels that each trade stands away from its order's first; ``first`` [orders] rows."""
     offset = np.zeros(len(up), np.int64)
     for order in range(len(first)):
@@ -133,7 +133,7 @@ def _sweeps(
     trades = rng.geometric(1.0 / law.sweep, len(time))
     first = np.cumsum(trades) - trades
     order = np.repeat(np.arange(len(time)), trades)
-    offset = _sweep_offsets(first, rng.random(len(order)) < LEVEL_CHANCE)
+    offset = sweep_offsets(first, rng.random(len(order)) < LEVEL_CHANCE)
     price = on_grid(np.maximum(ticks[order] + side[order] * offset, 1), law.tick_size)
     amount = on_grid(lots(len(order), law, price, rng), law.lot_size)
     ids = first_id + np.arange(len(order), dtype=np.int64)

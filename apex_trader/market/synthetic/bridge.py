@@ -1,0 +1,188 @@
+"""Random walks that keep a minute's open, high, low and close, alone or two together.
+
+A path between given extremes could be drawn in many ways, and most of them tell where the minute
+will end: a path that hurries to its high in time, or one that drifts to its close, can be traded.
+Here it is drawn from the *conditional law* of a driftless walk given the minute: if the minutes are
+those of a martingale, minutes and walks together are a martingale again, and its past says nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+I8 = NDArray[np.int8]
+
+#: Steps of the walk in a minute.
+STEPS = 120
+#: Most cells between low and high: any walk can still touch both and come back.
+MAX_CELLS = STEPS // 3
+#: A step's chance to move: cells are made as wide as this asks for.
+MOVE_CHANCE = 0.5
+#: Sweeps of the Gibbs sampler over the two symbols of a minute.
+SWEEPS = 8
+
+
+def lattice(reach: F64, sigma: F64) -> tuple[I64, F64]:
+    """(cells [n] between low and high, a step's chance to move [n]) of each minute.
+
+    reach: ln(high/low); sigma: deviation of the minute's log return. A flat minute has one cell.
+    The walk stands in a cell while the price is inside it, so cells tile low..high.
+    """
+    ratio = np.divide(reach, sigma, out=np.zeros_like(reach), where=sigma > 0)
+    cells = np.clip(np.rint(ratio * np.sqrt(MOVE_CHANCE * STEPS)), 2, MAX_CELLS)
+    chance = cells * cells / np.maximum(ratio * ratio * STEPS, 1e-12)
+    flat = reach <= 0
+    cells[flat], chance[flat] = 1, 0.0
+    return cells.astype(np.int64), np.clip(chance, 0.05, 0.8) * ~flat
+
+
+def cell_of(price: F64, low: F64, reach: F64, cells: I64) -> I64:
+    """Cell [n] of a log price between ``low`` and ``low + reach``."""
+    share = np.divide(price - low, reach, out=np.zeros_like(reach), where=reach > 0)
+    return np.clip((share * cells).astype(np.int64), 0, cells - 1)
+
+
+@njit(cache=True, nogil=True)
+def conditional_steps(chance: float, other_chance: float, correlation: float) -> F64:
+    """P(step | other's step) [4, 3]: rows are the other's step -1, 0, 1 and unknown.
+
+    Both steps are -1, 0 or 1, up as likely as down. Their joint law mixes independent and
+    comonotone steps so that they have the correlation, as far as their chances to move allow.
+    """
+    table = np.empty((4, 3))
+    half, other = 0.5 * chance, 0.5 * other_chance
+    own = np.array([half, 1.0 - chance, half])
+    table[3] = own
+    least = min(chance, other_chance)
+    if least <= 0.0:
+        for row in range(3):
+            table[row] = own
+        return table
+    share = min(abs(correlation) * np.sqrt(chance * other_chance) / least, 1.0)
+    together = 0.5 * least
+    same = np.zeros((3, 3))
+    same[0, 0] = same[2, 2] = together
+    same[0, 1] = same[2, 1] = other - together
+    same[1, 0] = same[1, 2] = half - together
+    same[1, 1] = 1.0 - max(chance, other_chance)
+    weight = np.array([other, 1.0 - other_chance, other])
+    for row in range(3):
+        source = row if correlation >= 0 else 2 - row
+        for step in range(3):
+            tied = same[source, step] / weight[row]
+            table[row, step] = (1.0 - share) * own[step] + share * tied
+    return table
+
+
+@njit(cache=True, nogil=True)
+def draw_walk(
+    first: int,
+    last: int,
+    cells: int,
+    table: F64,
+    other: I8,
+    uniform: F64,
+    likelihood: F64,
+    walk: I64,
+) -> None:
+    """A walk of STEPS steps from ``first`` to ``last`` that visits cell 0 and cell cells-1.
+
+    table: see ``conditional_steps``; other [STEPS] the other symbol's steps (-1, 0, 1; 2 unknown);
+    uniform [STEPS] random numbers; likelihood [STEPS + 1, cells, 4] room to work in; walk
+    [STEPS + 1] the result. Backward filtering, forward sampling over (cell, extremes seen): exact.
+    """
+    top = cells - 1
+    likelihood[STEPS, :cells] = 0.0
+    likelihood[STEPS, last, 3] = 1.0
+    for step in range(STEPS - 1, -1, -1):
+        law = table[3] if other[step] == 2 else table[other[step] + 1]
+        for cell in range(cells):
+            for seen in range(4):
+                total = 0.0
+                for move in range(-1, 2):
+                    to = cell + move
+                    if to < 0 or to > top:
+                        continue
+                    after = seen
+                    if to == top:
+                        after |= 1
+                    if to == 0:
+                        after |= 2
+                    total += law[move + 1] * likelihood[step + 1, to, after]
+                likelihood[step, cell, seen] = total
+    cell, seen = first, 0
+    if cell == top:
+        seen |= 1
+    if cell == 0:
+        seen |= 2
+    walk[0] = cell
+    for step in range(STEPS):
+        law = table[3] if other[step] == 2 else table[other[step] + 1]
+        left = uniform[step] * likelihood[step, cell, seen]
+        best, best_seen = -1, 0
+        for move in range(-1, 2):
+            to = cell + move
+            if to < 0 or to > top:
+                continue
+            after = seen
+            if to == top:
+                after |= 1
+            if to == 0:
+                after |= 2
+            weight = law[move + 1] * likelihood[step + 1, to, after]
+            if weight > 0.0:
+                best, best_seen = to, after
+                left -= weight
+                if left < 0.0:
+                    break
+        cell, seen = best, best_seen
+        walk[step + 1] = cell
+
+
+@njit(cache=True, nogil=True)
+def _steps_of(walk: I64, moves: I8) -> None:
+    for step in range(STEPS):
+        moves[step] = walk[step + 1] - walk[step]
+
+
+@njit(cache=True, nogil=True)
+def draw_walks(
+    first: I64,
+    last: I64,
+    cells: I64,
+    chance: F64,
+    correlation: float,
+    rng: np.random.Generator,
+) -> I64:
+    """Walks of two symbols through the same minutes, [2, minutes, STEPS + 1] cells.
+
+    first, last, cells [2, minutes]; chance [2, minutes] to move, 0 where a minute is flat or
+    absent: its symbol then says nothing of the other's. correlation: of their steps. The two are
+    drawn in turn given each other (Gibbs sampling, Geman & Geman 1984), so that the pair too is
+    driftless: drawn apart, either symbol would foretell the other's close.
+    """
+    minutes = first.shape[1]
+    walks = np.zeros((2, minutes, STEPS + 1), np.int64)
+    likelihood = np.empty((STEPS + 1, MAX_CELLS, 4))
+    moves = np.empty((2, STEPS), np.int8)
+    uniform = np.empty(STEPS)
+    for m in range(minutes):
+        moves[:] = 2
+        paired = chance[0, m] > 0.0 and chance[1, m] > 0.0
+        for turn in range(2 * SWEEPS if paired else 2):
+            k = turn % 2
+            if chance[k, m] <= 0.0:
+                continue
+            for step in range(STEPS):
+                uniform[step] = rng.random()
+            table = conditional_steps(chance[k, m], chance[1 - k, m], correlation)
+            draw_walk(
+                first[k, m], last[k, m], cells[k, m], table, moves[1 - k], uniform, likelihood,
+                walks[k, m],
+            )  # fmt: skip
+            _steps_of(walks[k, m], moves[k])
+    return walks

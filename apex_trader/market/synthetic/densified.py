@@ -1,0 +1,198 @@
+"""Seconds and trades drawn inside real minute bars, which they re-aggregate to exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.market.source import LookbackSource, MarketInfo
+from apex_trader.market.synthetic.base import Generator
+from apex_trader.market.synthetic.bridge import STEPS, cell_of, draw_walks, lattice
+from apex_trader.market.synthetic.inside import InsideLaw, Minutes, trades_inside
+from apex_trader.market.synthetic.parameters import Parameter
+from apex_trader.market.synthetic.ranges import minute_sigma
+from apex_trader.market.synthetic.world import Piece, World
+from apex_trader.market.types import Bars, Trades
+from apex_trader.time import DAY, MINUTE, format_date, parse_time
+
+if TYPE_CHECKING:
+    from apex_trader.market.store import MarketStore
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+DAY_MINUTES = DAY // MINUTE
+#: Correlation of the symbols where a day has too few common minutes to measure it.
+USUAL_CORRELATION, FEWEST_MINUTES = 0.8, 120
+
+
+class Densified(Generator):
+    """Trades inside the minute bars of real markets, labelled synthetic everywhere.
+
+    Each minute's open, high, low and close are kept bit for bit, its volume exactly in whatever
+    order the trades are summed. Inside, the price is a driftless walk given the minute (see
+    ``bridge``), the symbols' walks correlated like their minutes. Nothing is hidden: whatever edge
+    these markets have on minutes, they have; inside the minutes none is added.
+    """
+
+    name = "densified"
+    summary = "seconds and trades drawn inside the minute bars of real markets in the store"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Where the minutes are, and how trades lie in them."""
+        return (
+            Parameter("source", "binance", "exchange in the store whose minute bars are filled"),
+            Parameter("symbols", "ETHUSDT,BTCUSDT", "one or two symbols, the traded one first"),
+            Parameter("exchange", "densified", "first half of the new markets' names"),
+            Parameter("start", "2024-08-05", "first day", date=True),
+            Parameter("days", 14, "days from start", 1, 3660),
+            Parameter("trades_per_second", 6.0, "number of trades in a minute of median volume, "
+                      "per second", 0.5, 200.0),
+            Parameter("sweep", 2.0, "mean trades of one order; they share a millisecond and a side",
+                      1.0, 50.0),
+            Parameter("burstiness", 0.6, "standard deviation of the log pace inside a minute",
+                      0.0, 2.0),
+            Parameter("amount_dispersion", 1.4, "standard deviation of log amounts (heavy tail)",
+                      0.0, 3.0),
+            Parameter("flow", 0.7, "how strongly sides follow the price's move: log odds per half "
+                      "standard deviation", 0.0, 5.0),
+            Parameter("spread_ticks", 1.0, "bid to ask, ticks", 0.0, 100.0),
+        )  # fmt: skip
+
+    def world(
+        self, seed: int, resolved: Mapping[str, Any], store: MarketStore | None
+    ) -> DensifiedWorld:
+        """Read the minutes; the tape is drawn day by day as it is asked for."""
+        if store is None:
+            raise ApexError("densified fills the minute bars of a store: pass the store")
+        symbols = [part.strip() for part in str(resolved["symbols"]).split(",")]
+        if not 1 <= len(symbols) <= 2 or len(set(symbols)) != len(symbols) or not all(symbols):
+            raise ConfigError("densified.symbols", resolved["symbols"], "one or two symbols, "
+                              "separated by a comma")  # fmt: skip
+        start = parse_time(resolved["start"])
+        end = start + resolved["days"] * DAY
+        label = {"generator": self.name, "seed": seed, **resolved}
+        bars, infos = {}, {}
+        for symbol in symbols:
+            source, market = f"{resolved['source']}:{symbol}", f"{resolved['exchange']}:{symbol}"
+            bars[market] = _minutes(store, source, start, end)
+            infos[market] = _info(store.info(source), market, start, label)
+        return DensifiedWorld(bars, infos, InsideLaw.of(resolved), start, end, seed)
+
+
+def _minutes(store: MarketStore, source: str, start: int, end: int) -> Bars:
+    bars = store.read_bars(source, "1m", start, end)
+    if len(bars) == 0:
+        raise ApexError(
+            f"{source} has no minute bars from {format_date(start)} to {format_date(end)} in the "
+            f"store {store.url!r}: import them, or choose other days (--set start=… days=…)"
+        )
+    return bars
+
+
+def _info(source: MarketInfo, market: str, start: int, label: Mapping[str, object]) -> MarketInfo:
+    return MarketInfo(
+        market,
+        instrument=source.instrument,
+        tick_size=source.tick_size,
+        lot_size=source.lot_size,
+        min_notional=source.min_notional,
+        has_sides=True,
+        synthetic=dict(label),
+        lookback=LookbackSource(source.market, 0.0, start),
+    )
+
+
+class DensifiedWorld(World):
+    """Minute bars over [start, end) and the law of what lies inside them.
+
+    bars: per market, 1 m bars; a minute that is absent or has no volume has no trades.
+    """
+
+    def __init__(
+        self,
+        bars: Mapping[str, Bars],
+        infos: Mapping[str, MarketInfo],
+        law: InsideLaw,
+        start: int,
+        end: int,
+        seed: int,
+    ) -> None:
+        self.infos, self._law, self._start, self._end = infos, law, start, end
+        self._markets = list(bars)
+        sigma_seed, self._day_seed = np.random.SeedSequence(seed).spawn(2)
+        self._ts = np.unique(np.concatenate([b.ts for b in bars.values()]))
+        self._minutes = [
+            Minutes.of(bars[market], self._ts, infos[market]) for market in self._markets
+        ]
+        rng = np.random.default_rng(sigma_seed)
+        self._ranges = [minute_sigma(m.move, m.reach, rng) for m in self._minutes]
+
+    def pieces(self) -> Iterator[Piece]:
+        """The tape, a day of every market at a time."""
+        first_id = [0] * len(self._markets)
+        for day in range(self._start, self._end, DAY):
+            rows = slice(*(int(k) for k in np.searchsorted(self._ts, [day, day + DAY])))
+            for k, trades in enumerate(self._day(day, rows, first_id)):
+                first_id[k] += len(trades)
+                yield Piece(self._markets[k], trades, day, day + DAY)
+
+    def hidden(self, market: str) -> dict[str, NDArray[Any]]:
+        """Nothing is hidden."""
+        return {}
+
+    def _day(self, day: int, rows: slice, first_id: list[int]) -> list[Trades]:
+        root = self._day_seed
+        seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, day // DAY)).spawn(
+            2 + len(self._markets)
+        )
+        minutes = [m.rows(rows) for m in self._minutes]
+        sigma = [values[rows] for values, _ in self._ranges]
+        walks, widths, lows = self._walks(minutes, sigma, np.random.default_rng(seeds[0]))
+        pace = self._law.pace(len(self._ts[rows]), np.random.default_rng(seeds[1]))
+        return [
+            trades_inside(
+                minute, walks[k], lows[k], widths[k], pace, self._law,
+                np.random.default_rng(seeds[2 + k]), first_id[k],
+            )
+            for k, minute in enumerate(minutes)
+        ]  # fmt: skip
+
+    def _walks(
+        self, minutes: list[Minutes], sigma: list[F64], rng: np.random.Generator
+    ) -> tuple[I64, list[F64], list[F64]]:
+        """(cells walked [2, minutes, steps + 1], width of the cells, log price of their floor)."""
+        count = len(minutes[0].ts)
+        first, last = np.zeros((2, count), np.int64), np.zeros((2, count), np.int64)
+        cells, chance = np.ones((2, count), np.int64), np.zeros((2, count))
+        widths, lows = [], []
+        for k, minute in enumerate(minutes):
+            extra = np.where(minute.reach > 0, self._ranges[k][1] * sigma[k], 0.0)
+            low, reach = minute.log_low - 0.5 * extra, minute.reach + extra
+            cells[k], chance[k] = lattice(reach, sigma[k])
+            first[k] = cell_of(minute.log_open, low, reach, cells[k])
+            last[k] = cell_of(minute.log_close, low, reach, cells[k])
+            widths.append(reach / cells[k])
+            lows.append(low)
+        walks = draw_walks(first, last, cells, chance, _correlation(minutes), rng)
+        return walks, widths, lows
+
+
+def _correlation(minutes: list[Minutes]) -> float:
+    """Of the day's minute returns; only of use where there are two markets."""
+    if len(minutes) < 2:
+        return 0.0
+    both = (minutes[0].reach > 0) & (minutes[1].reach > 0)
+    if both.sum() < FEWEST_MINUTES:
+        return USUAL_CORRELATION
+    # each minute counts alike, however volatile: that is what holds inside a minute
+    moves = [m.move[both] / m.reach[both] for m in minutes]
+    return float(np.clip(np.corrcoef(moves[0], moves[1])[0, 1], -0.99, 0.99))
+
+
+__all__ = ["STEPS", "Densified", "DensifiedWorld"]
