@@ -97,7 +97,9 @@ def random_minutes(rng: np.random.Generator, start: int, end: int, price: float)
     )  # fmt: skip
     kept = np.ones(len(ts), np.bool_)
     for length in (3, 9, 11, 50):
-        for begin in rng.integers(1, max(2, len(ts) - length), max(1, len(ts) // 4000)):
+        begins = rng.integers(1, len(ts) - length, max(1, len(ts) // 4000))
+        recent = rng.integers(max(1, len(ts) - 2200), len(ts) - length, 1)
+        for begin in np.concatenate((begins, recent)):
             kept[begin : begin + length] = False
     arrays = {f.name: getattr(bars, f.name)[kept] for f in fields(bars) if f.name != "clock"}
     return Bars(**arrays, clock="1m")
