@@ -36,6 +36,8 @@ ACCOUNT_COLUMNS = (
 #: Mirror of each: the position changes its sign, all else is even.
 ACCOUNT_MIRROR: F32 = np.array([-1, 1, 1, 1, 1, 1, 1, 1], np.float32)
 _DAY_SCALE = 1.0 / math.log1p(DAY / SECOND)
+#: Unit of the unrealised P&L in σ of an hour: 1 would clip 12% of a day's holding.
+_UNREALISED_SCALE = 3.0
 _NEVER = -1
 
 
@@ -334,13 +336,14 @@ def write_features(out: F32, account: Record, ts: int, mark: float, sigma_hour: 
     since = ts - account.trade_ts if account.trade_ts != _NEVER else DAY
     mean = account.first_moment
     deviation = math.sqrt(max(0.0, account.second_moment - mean * mean))
+    fallen = (account.peak - account.log_equity) / sigma_hour if sigma_hour > 0.0 else 0.0
     out[0] = position
-    out[1] = _over(rules.exposure * position * move, sigma_hour)
+    out[1] = _over(rules.exposure * position * move, _UNREALISED_SCALE * sigma_hour)
     out[2] = _over(math.log1p(held / SECOND) * _DAY_SCALE, 1.0)
     out[3] = trade_rate(account, rules)
     out[4] = _over(mean, deviation)
     out[5] = _over(deviation, sigma_decision)
-    out[6] = _over(account.peak - account.log_equity, sigma_hour)
+    out[6] = _over(math.log1p(fallen), 1.0)
     out[7] = _over(math.log1p(since / SECOND) * _DAY_SCALE, 1.0)
 
 

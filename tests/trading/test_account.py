@@ -191,11 +191,11 @@ def test_features_are_those_of_the_feature_reference():
     book(ledger[0], -1, MarketStep(T0, T0 + FIVE, 0.0, 0.004, 0.0, T0 + SECOND, 0.0), rules)
     seen = features(ledger, T0 + FIVE, 0.004, config)
     assert seen["position"] == -1.0
-    assert seen["unrealised"] == pytest.approx(-0.4)
+    assert seen["unrealised"] == pytest.approx(-0.4 / 3)
     assert seen["held"] == pytest.approx(np.log1p(4) / np.log1p(86_400))
     assert seen["since_trade"] == seen["held"]
     assert seen["trade_rate"] == pytest.approx(np.log(2) / 12)
-    assert seen["drawdown"] == pytest.approx(0.5)
+    assert seen["drawdown"] == pytest.approx(np.log1p(0.5))
     share = 1 - 0.5 ** (FIVE / HOUR)
     deviation = 0.005 * np.sqrt(share - share**2)
     assert seen["mean_return"] == pytest.approx(-share * 0.005 / deviation, rel=1e-6)
