@@ -8,9 +8,11 @@ import io
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from apex_trader.errors import ApexError, MismatchError
 from apex_trader.experience import Sample
+from apex_trader.state.gather import MarketTables, gather, gather_block
 from apex_trader.state.mirror import mirror_account
 from apex_trader.trading.rewards import PotentialWeights
 from learner.arena import DeviceArena
@@ -85,8 +87,6 @@ def test_the_rewarded_action_becomes_the_greedy_one(arena: DeviceArena) -> None:
 
 
 def q_of(subject: Learner, sample: Sample, mirrored: bool) -> torch.Tensor:
-    from apex_trader.state.gather import gather
-
     t = sample.transitions
     (rows,) = subject.arena.rows(t.segment, t.row)
     mirror = torch.full((len(t),), mirrored)
@@ -170,6 +170,9 @@ def test_potentials_enter_the_target_at_both_ends(arena: DeviceArena) -> None:
     np.testing.assert_allclose(
         shaped.update(sample).value, plain.update(with_extra).value, rtol=1e-5, atol=1e-5
     )
+    # A potential is a number, not something to learn: the gradients are the same too.
+    for a, b in zip(shaped.network.parameters(), plain.network.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
     metrics = shaped.read_metrics()
     added = metrics["learner/pivot_potential_mean"] + metrics["learner/cnn_potential_mean"]
     assert added == pytest.approx(float(extra.mean()), abs=1e-5)
@@ -284,8 +287,8 @@ def test_the_compiled_loss_is_one_graph_and_agrees_with_the_plain_one(
     compile_as_is = torch.compile
 
     def traced(function: object, **options: object) -> object:
-        # Traced and differentiated ahead of time, but run by torch: no minute of C++ compiling.
-        return compile_as_is(function, backend="aot_eager", fullgraph=True, **options)  # type: ignore[call-overload]
+        # Traced whole, but run by torch: no minute of C++ compiling.
+        return compile_as_is(function, backend="eager", fullgraph=True, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(torch, "compile", traced)
     compiled = learner(arena, dataclasses.replace(CONFIG, compile="on"))
@@ -398,3 +401,45 @@ def test_earlier_priorities_outlive_later_updates(arena: DeviceArena) -> None:
     kept = first.value.copy()
     subject.update(random_sample(SIZE, seed=2))
     np.testing.assert_array_equal(first.value, kept)
+
+
+class NoQuestions(TorchDispatchMode):
+    """Fails on whatever reads a value back from the device, which would wait for a GPU."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
+
+    def __torch_dispatch__(  # type: ignore[no-untyped-def]
+        self, func, types, args=(), kwargs=None
+    ):
+        name = func.overloadpacket.__name__
+        assert name not in self.WAITING, f"{name} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_update_asks_the_device_nothing(
+    arena: DeviceArena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learner.update.gather", gather_as_on_a_gpu)
+    subject = learner(arena)
+    subject.update(random_sample(SIZE))
+    with NoQuestions():
+        priorities = subject.update(random_sample(SIZE))
+    assert np.isfinite(priorities.value).all()
+    with NoQuestions(), pytest.raises(AssertionError, match="waits for the device"):
+        subject.read_metrics()
+
+
+def gather_as_on_a_gpu(
+    tables: MarketTables, rows: torch.Tensor, mirror: torch.Tensor, out: torch.Tensor
+) -> torch.Tensor:
+    """The gather's torch operations, which a GPU runs, on the CPU."""
+    start = 0
+    for block in tables.schema.blocks:
+        part = out[:, start : start + block.size]
+        if block.name in tables.blocks:
+            gather_block(tables, block, rows, mirror, part)
+        else:
+            gather(tables, rows, mirror, blocks=(block.name,), out=(cnn := part.contiguous()))
+            part.copy_(cnn)
+        start += block.size
+    return out
