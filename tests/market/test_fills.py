@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.fills import FillConfig, order_fills
 from apex_trader.market.types import Bars, Seconds, Trades
-from apex_trader.time import MINUTE, SECOND
+from apex_trader.time import MINUTE, SECOND, parse_time
 
 
 def trades(times: list[int], prices: list[float]) -> Trades:
@@ -151,3 +154,39 @@ def test_the_configuration_names_what_is_wrong():
         FillConfig(latency=2 * SECOND, max_fill_wait=4 * SECOND).check(5 * SECOND)
     FillConfig().check(5 * SECOND)
     assert FillConfig(bar_fill="this_open").optimistic
+
+
+MARKET = Path(__file__).parents[2].parent / "shared" / "market"
+
+
+def real(name: str) -> dict[str, np.ndarray]:
+    file = MARKET / name
+    if not file.exists():
+        pytest.skip(f"needs the real market file {name}")
+    table = pq.read_table(file)
+    return {column: table[column].to_numpy() for column in table.column_names}
+
+
+def test_real_minutes_fill_at_the_next_open_except_across_an_outage():
+    raw = real("binance_ETHUSDT_1m_2023.parquet")
+    ts = raw["ts"].astype(np.int64) * 1_000
+    nan = np.full(len(ts), np.nan)
+    columns = [raw[c] for c in ("open", "high", "low", "close", "volume")]
+    history = Bars(ts, *columns, nan, nan, "1m")
+    at = np.arange(ts[0], ts[-1] + 1, MINUTE)
+    fill, fill_ts = order_fills(at, history)
+    filled = ~np.isnan(fill)
+    np.testing.assert_array_equal(fill_ts[filled], at[filled] + MINUTE)
+    begin, end = parse_time("2023-03-24T11:27"), parse_time("2023-03-24T13:58")
+    # 72 carried bars, 80 absent ones; the very last decision of the year has no next bar.
+    np.testing.assert_array_equal(at[~filled], [*range(begin, end + 1, MINUTE), at[-1]])
+
+
+def test_real_trades_fill_within_the_wait_at_a_price_that_was_traded():
+    raw = real("binanceusdm_ETHUSDT_trades_2024-08-08.parquet")
+    tape = Trades(raw["ts"], raw["price"], raw["amount"], raw["side"])
+    at = np.arange(-(-tape.ts[0] // SECOND) * SECOND, tape.ts[-1] - 5 * SECOND, 5 * SECOND)
+    fill, fill_ts = order_fills(at, tape)
+    assert not np.isnan(fill).any()
+    assert ((fill_ts >= at + SECOND) & (fill_ts < at + 4 * SECOND)).all()
+    assert np.isin(np.round(np.exp(fill), 2), np.round(tape.price, 2)).all()
