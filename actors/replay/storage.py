@@ -24,7 +24,7 @@ _NONE = -1
 
 
 @njit(cache=True, nogil=True)
-def _link(head: I32, link: I32, rows: I32, slots: I64) -> None:  # pragma: no cover - compiled
+def _link(head: I32, link: I32, rows: I32, slots: I64) -> None:
     """Put each slot in front of its row's chain."""
     for i in range(len(slots)):
         link[slots[i]] = head[rows[i]]
@@ -34,7 +34,7 @@ def _link(head: I32, link: I32, rows: I32, slots: I64) -> None:  # pragma: no co
 @njit(cache=True, nogil=True)
 def _walk(
     head: I32, link: I32, generation: U64, segment: I32, row: I32, wanted: int, rows: I64, out: I64
-) -> int:  # pragma: no cover - compiled
+) -> int:
     """Slots of the wanted rows; returns how many there are and fills ``out`` while it has room."""
     found = 0
     for i in range(len(rows)):

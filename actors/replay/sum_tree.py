@@ -23,7 +23,7 @@ _STRATA = len(STRATA)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _sum16(values: F64, start: int) -> float:  # pragma: no cover - compiled
+def _sum16(values: F64, start: int) -> float:
     """Sum of 16 neighbours in one fixed order, as four chains that overlap in the processor."""
     a = values[start] + values[start + 4] + values[start + 8] + values[start + 12]
     b = values[start + 1] + values[start + 5] + values[start + 9] + values[start + 13]
@@ -33,7 +33,7 @@ def _sum16(values: F64, start: int) -> float:  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _masked_sum16(leaf: F64, bits: U8, start: int, mask: int) -> float:  # pragma: no cover
+def _masked_sum16(leaf: F64, bits: U8, start: int, mask: int) -> float:
     """Sum of those of 16 leaves that carry a stratum's bit."""
     total = 0.0
     for j in range(start, start + FANOUT):
@@ -45,7 +45,7 @@ def _masked_sum16(leaf: F64, bits: U8, start: int, mask: int) -> float:  # pragm
 @njit(cache=True, nogil=True)
 def _recompute(
     leaf: F64, bits: U8, inner: F64, offsets: I64, nodes: I64, touched: int, dirty: U8
-) -> None:  # pragma: no cover - compiled
+) -> None:
     """Recompute the listed lowest nodes and all their ancestors from their children.
 
     nodes[:touched] are lowest nodes, without repeats; dirty[node] holds the strata that changed
@@ -81,7 +81,7 @@ def _recompute(
 def _write(
     leaf: F64, bits: U8, inner: F64, offsets: I64, dirty: U8, counts: I64,
     slots: I64, mass: F64, new_bits: U8, keep_mass: bool, keep_bits: bool,
-) -> None:  # pragma: no cover - compiled  # fmt: skip
+) -> None:  # fmt: skip
     """Set masses and strata bits of slots (the last of equal slots wins), then their ancestors."""
     nodes = np.empty(len(slots), np.int64)
     touched = 0
@@ -106,9 +106,7 @@ def _write(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _find(
-    leaf: F64, bits: U8, inner: F64, offsets: I64, stratum: int, target: float
-) -> int:  # pragma: no cover - compiled
+def _find(leaf: F64, bits: U8, inner: F64, offsets: I64, stratum: int, target: float) -> int:
     """The slot whose interval of the stratum's cumulative mass holds ``target``.
 
     Where rounding carries the target past the last child, the last child with mass takes it, so a
@@ -140,27 +138,85 @@ def _find(
     return base + chosen
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _choose(p1: float, p2: float, p3: float, target: float) -> tuple[int, float]:
+    """Which of four neighbours holds the target, and what is left of it; without branches, since
+    the processor cannot foresee them. p1, p2, p3: prefix sums of the first one, two, three."""
+    low = p3 if target >= p3 else (p2 if target >= p2 else (p1 if target >= p1 else 0.0))
+    place = int(target >= p1) + int(target >= p2) + int(target >= p3)
+    return place, target - low
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _child(values: F64, start: int, target: float) -> tuple[int, float]:
+    """Which of 16 neighbours holds the target: first which four of them, then which one."""
+    a = values[start] + values[start + 1] + (values[start + 2] + values[start + 3])
+    b = values[start + 4] + values[start + 5] + (values[start + 6] + values[start + 7])
+    c = values[start + 8] + values[start + 9] + (values[start + 10] + values[start + 11])
+    four, target = _choose(a, a + b, a + b + c, target)
+    at = start + 4 * four
+    pair = values[at] + values[at + 1]
+    one, target = _choose(values[at], pair, pair + values[at + 2], target)
+    return at + one, target
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _member(leaf: F64, bits: U8, start: int, mask: int, target: float) -> int:
+    """Which of 16 leaves of a stratum holds the target."""
+    place, total = 0, 0.0
+    for j in range(start, start + FANOUT - 1):
+        total += leaf[j] if bits[j] & mask else 0.0
+        place += int(target >= total)
+    return start + place
+
+
 @njit(cache=True, nogil=True)
-def _sample(
-    leaf: F64, bits: U8, inner: F64, offsets: I64, counts: I64, uniforms: F64
-) -> I64:  # pragma: no cover - compiled
+def _draw(
+    leaf: F64, bits: U8, inner: F64, offsets: I64, stratum: int, target: F64, out: I64
+) -> None:
+    """The slot of every target [n] of a stratum, into out [n].
+
+    All targets go down one level together, so that their cache misses overlap. A target that
+    rounding carries past the last child stays among the nodes that exist (``last``), and when it
+    ends in a slot without mass it is looked up again, with care.
+    """
+    count, left = len(target), target.copy()
+    sums = inner[stratum]
+    out[:] = 0
+    for level in range(len(offsets) - 2, -1, -1):
+        base, below = offsets[level], offsets[level - 1] if level else 0
+        last = ((offsets[level] - below if level else len(leaf)) >> _SHIFT) - 1
+        for i in range(count):
+            child, left[i] = _child(sums, base + out[i] * FANOUT, left[i])
+            out[i] = min(child - base, last)
+    mask = 1 << stratum
+    for i in range(count):
+        if stratum == 0:
+            out[i], left[i] = _child(leaf, out[i] * FANOUT, left[i])
+        else:
+            out[i] = _member(leaf, bits, out[i] * FANOUT, mask, left[i])
+    for i in range(count):
+        slot = out[i]
+        if not (leaf[slot] > 0.0 and bits[slot] & mask):
+            out[i] = _find(leaf, bits, inner, offsets, stratum, target[i])
+
+
+@njit(cache=True, nogil=True)
+def _sample(leaf: F64, bits: U8, inner: F64, offsets: I64, counts: I64, uniforms: F64) -> I64:
     """Slots [batches * batch]; each batch draws counts[s] from stratum s, one from each of
     counts[s] equal intervals of its mass."""
     batches, size = uniforms.shape
     slots = np.empty(batches * size, np.int64)
-    root = offsets[-1]
-    at = 0
+    root, at = offsets[-1], 0
     for b in range(batches):
-        column = 0
+        first = 0
         for s in range(_STRATA):
-            if counts[s] == 0:
-                continue
-            width = inner[s, root] / counts[s]
-            for j in range(counts[s]):
-                target = (j + uniforms[b, column]) * width
-                slots[at] = _find(leaf, bits, inner, offsets, s, target)
-                at += 1
-                column += 1
+            n = counts[s]
+            if n > 0:
+                target = (np.arange(n) + uniforms[b, first : first + n]) * (inner[s, root] / n)
+                _draw(leaf, bits, inner, offsets, s, target, slots[at : at + n])
+                at += n
+                first += n
     return slots
 
 
