@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Need:
     rows: int
     source: MarketSource
 
-    @property
+    @cached_property
     def enough_from(self) -> int:
         """Close, µs, of the bar with which there are enough; far in the future if never."""
         bars = self.source.bars(self.clock)
@@ -120,7 +121,7 @@ class SegmentBuilder:
                 f"{self.primary.info.market}: every day lies before the look-back market's basis "
                 f"was measured ({format_date(self._as_of())}): import later days"
             )
-        first = max(need.enough_from for need in self._needs())
+        first = max(need.enough_from for need in self._needs)
         kept = enough[enough + DAY > first]
         if len(kept) == 0:
             self._check_history(int(enough[-1]))
@@ -294,6 +295,7 @@ class SegmentBuilder:
         clock = self.schema.fast_clock
         return "trades or 1s bars" if clock == "1s" else f"{clock} bars"
 
+    @cached_property
     def _needs(self) -> list[Need]:
         """What each block on a bar clock needs of its market's history."""
         needs = []
@@ -309,7 +311,7 @@ class SegmentBuilder:
 
     def _check_history(self, day: int) -> None:
         """ApexError when some block has too few bars for any decision of the day."""
-        for need in self._needs():
+        for need in self._needs:
             if need.enough_from > day + DAY:
                 raise ApexError(need.complaint(day))
 
