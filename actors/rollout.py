@@ -277,6 +277,7 @@ class RolloutWorker:
             metrics["actors/policy_lag"] = float(latest - self.policy.version)
         if len(transitions):
             metrics["actors/priority"] = float(priorities.mean())
+            metrics["actors/duplicates"] = _duplicates(transitions)
         return RolloutResult(transitions, priorities, tags, taken, metrics)
 
     def _experience(self) -> tuple[Transitions, F32]:
@@ -304,6 +305,16 @@ class RolloutWorker:
         bits[extreme] |= EXTREMA
         bits[moved] |= MOVEMENT
         return bits
+
+
+def _duplicates(transitions: Transitions) -> float:
+    """Share of transitions that start as another one does: same row, account and action.
+
+    Branches of one market time that explore little soon do the same.
+    """
+    places = (transitions.segment, transitions.row, transitions.action)
+    keys = np.column_stack([*places, transitions.account.view(np.int32)]).astype(np.int32)
+    return 1.0 - len(np.unique(keys, axis=0)) / len(keys)
 
 
 def _plain(waiting: _Waiting) -> dict[str, Any]:

@@ -277,6 +277,15 @@ def test_the_figures_of_a_delivery(make_worker):
     assert metrics["actors/steps_per_second"] > 0.0
 
 
+def test_lanes_that_do_the_same_are_counted_as_duplicates(make_worker):
+    same = make_worker(epsilon_base=0.0, branches=3).collect(30)
+    assert same.metrics["actors/duplicates"] == pytest.approx(2 / 3, abs=1e-9)
+    alone = make_worker(epsilon_base=0.0, lanes=4, branches=1).collect(10)
+    starts = {(s, r) for s, r in zip(alone.transitions.segment, alone.transitions.row, strict=True)}
+    share = 1 - len(starts) / len(alone.transitions)
+    assert alone.metrics["actors/duplicates"] <= share + 1e-9
+
+
 def test_a_changed_number_of_actors_moves_the_ladder(make_worker):
     worker = make_worker()
     before = worker.epsilon.copy()
