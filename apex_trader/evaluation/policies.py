@@ -19,6 +19,7 @@ class Policy(Protocol):
     @property
     def name(self) -> str:
         """How reports call it."""
+        ...
 
     def act(self, rows: I64, accounts: NDArray[np.float32], positions: I64) -> NDArray[np.uint8]:
         """Actions [k] at global rows [k] of the market path.

@@ -22,9 +22,9 @@ from rich.table import Table
 ROWS = (
     ("actors", (
         ("decisions/s", "actors/decisions_per_second", "{:,.0f}"),
-        ("episode net return", "actors/episode_net_return", "{:+.4%}"),
+        ("episode net return", "actors/episode_profit", "{:+.4%}"),
         ("trades a day", "actors/trades_per_day", "{:,.0f}"),
-        ("policy lag", "actors/policy_lag_mean", "{:.1f}"),
+        ("policy lag, updates", "learner/policy_lag_mean", "{:.1f}"),
     )),
     ("replay", (
         ("stored", "replay/size", "{:,.0f}"),
@@ -39,7 +39,7 @@ ROWS = (
         ("gradient norm", "learner/grad_norm", "{:.3f}"),
     )),
     ("pretrain", (
-        ("loss", "pretrain/loss", "{:.4f}"),
+        ("loss", "pretrain/fit_loss", "{:.4f}"),
         ("validation loss", "pretrain/validation_loss", "{:.4f}"),
     )),
     ("eval", (
@@ -80,6 +80,10 @@ class Display:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._console.print(text, markup=False)
+
+    def say_table(self, content: Table | str) -> None:
+        """A table, or a line, that stays."""
+        self._console.print(content)
 
     def phase(self, name: str, total: float) -> None:
         """A new phase begins, ``total`` units long."""

@@ -18,7 +18,7 @@ STEP_AXES = {
     "actors": "actors/decisions",
     "replay": "replay/inserted",
     "learner": "learner/updates",
-    "pretrain": "pretrain/steps",
+    "pretrain": "pretrain/step",
     "eval": "eval/updates",
     "system": "system/seconds",
 }
@@ -139,7 +139,7 @@ class WandbSink:
     def close(self, summary: Mapping[str, Any]) -> None:
         """See ``Sink.close``."""
         self._run.summary.update(dict(summary))
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 def _wandb_mode(mode: str) -> str:

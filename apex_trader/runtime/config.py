@@ -1,0 +1,235 @@
+"""The whole configuration of a run, assembled from the parts' own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from actors.config import RolloutConfig
+from actors.replay.config import ReplayConfig
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
+from apex_trader.runtime.periods import PeriodsConfig
+from apex_trader.state.schema import SCHEMAS, Schema
+from apex_trader.time import SECOND
+from apex_trader.trading.config import RewardConfig, TradingConfig
+from learner.config import LearnerConfig
+
+Runtime = Literal["ray", "serial"]
+
+
+@dataclass(frozen=True)
+class MarketConfig:
+    """Where the market comes from.
+
+    store: folder or URL of the market store (``python -m apex_trader.data import … --store DIR``).
+    primary, reference: "exchange:SYMBOL" of what is traded and of what is watched beside it;
+        an empty reference leaves its columns out (a declared class, not zeros in silence).
+    synthetic: name of a generator; its market is written to the run's own store first. Empty for
+        a store that is there.
+    parameters: the generator's parameters (``python -m apex_trader.data synthesize --list``).
+    """
+
+    store: str = "data/market"
+    primary: str = "binance:ETHUSDT"
+    reference: str = "binance:BTCUSDT"
+    synthetic: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.primary:
+            raise ConfigError("market.primary", self.primary, 'a market such as "binance:ETHUSDT"')
+        for name in ("primary", "reference"):
+            value = getattr(self, name)
+            if value and value.count(":") != 1:
+                raise ConfigError(f"market.{name}", value, 'written as "exchange:SYMBOL"')
+
+
+@dataclass(frozen=True)
+class StateConfig:
+    """What a state is made of.
+
+    schema: "eth_full" (15,798 market features, decides every 5 s) or "eth_minutes" (9,798, every
+        minute). window: rows of each window. without: blocks left out, for ablations.
+    min_coverage: share of each block's rows that must be there for a decision.
+    """
+
+    schema: Literal["eth_full", "eth_minutes"] = "eth_full"
+    window: int = 300
+    without: tuple[str, ...] = ()
+    min_coverage: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.window <= 4096:
+            raise ConfigError("state.window", self.window, "16 to 4096 rows")
+        if not 0.0 < self.min_coverage <= 1.0:
+            raise ConfigError("state.min_coverage", self.min_coverage, "above 0, at most 1")
+
+    def build(self) -> Schema:
+        """The schema."""
+        from dataclasses import replace
+
+        schema = replace(SCHEMAS[self.schema](self.window), min_coverage=self.min_coverage)
+        return schema.without(*self.without) if self.without else schema
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """When an order is filled.
+
+    latency: seconds from decision to market. max_fill_wait: seconds after that in which a trade
+        must come, or the order is not filled. bar_fill: with bars only, "next_open", the open of
+        the first bar that starts at or after the latency; or "this_open", the optimistic price at
+        the decision itself, labelled so in every report.
+    """
+
+    latency: float = 1.0
+    max_fill_wait: float = 3.0
+    bar_fill: Literal["next_open", "this_open"] = "next_open"
+
+    def __post_init__(self) -> None:
+        for name in ("latency", "max_fill_wait"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"execution.{name}", value, "seconds, 0 or more")
+
+    def micros(self, name: Literal["latency", "max_fill_wait"]) -> int:
+        """A duration in microseconds."""
+        seconds: float = getattr(self, name)
+        return round(seconds * SECOND)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Budget and rhythm of a run.
+
+    updates: learner updates to do. seconds: training ends after so many, 0 for no such limit.
+    evaluate_every: updates between greedy runs on the validation days. checkpoint_every: updates
+        between checkpoints. keep: complete checkpoints kept besides the best.
+    pretrain_every: updates between refits of the extractor, 0 for one fit before training. A refit
+        supplies a new version to every part while the run goes on.
+    resident_days: training days held in memory at a time; they rotate when there are more.
+    rotate_every: updates between two rotations.
+    threads: torch threads of each process.
+    """
+
+    updates: int = 100_000
+    seconds: float = 0.0
+    evaluate_every: int = 2_000
+    checkpoint_every: int = 2_000
+    keep: int = 3
+    pretrain_every: int = 0
+    resident_days: int = 32
+    rotate_every: int = 2_000
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "evaluate_every", "checkpoint_every", "keep", "resident_days",
+                     "rotate_every", "threads"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train.{name}", getattr(self, name), "a whole number, 1 or more")
+        if self.pretrain_every < 0:
+            raise ConfigError("train.pretrain_every", self.pretrain_every, "0 (never) or more")
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ConfigError("train.seconds", self.seconds, "0 (no limit) or more")
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """How the parts are spread with runtime=ray.
+
+    address: of the Ray cluster to join; "local" starts one on this machine, "auto" joins the one
+        that runs here. actors: rollout actors. cpus: CPUs that a local cluster declares, 0 for
+        the machine's. actor_cpus, shard_cpus, learner_cpus: CPUs each part reserves; they may be
+        fractions. learner_gpus: GPUs of the learner. object_store_mb: object store of a local
+        cluster. restarts: how often each part is restarted after a crash.
+    """
+
+    address: str = "local"
+    actors: int = 4
+    cpus: int = 0
+    actor_cpus: float = 1.0
+    shard_cpus: float = 0.5
+    learner_cpus: float = 1.0
+    learner_gpus: float = 0.0
+    object_store_mb: int = 1024
+    restarts: int = 10
+
+    def __post_init__(self) -> None:
+        if self.actors < 1:
+            raise ConfigError("cluster.actors", self.actors, "1 or more")
+        for name in ("cpus", "actor_cpus", "shard_cpus", "learner_cpus", "learner_gpus",
+                     "restarts"):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise ConfigError(f"cluster.{name}", getattr(self, name), "0 or more")
+        if self.object_store_mb < 80:
+            raise ConfigError("cluster.object_store_mb", self.object_store_mb, "80 or more")
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """Weights & Biases. mode: "auto" (online with an API key, offline without), "online",
+    "offline" or "disabled". project, group, tags: as in W&B."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "apex-trader"
+    group: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run. Every group's fields are explained in its own class.
+
+    name: of the experiment. seed: of every random choice. runtime: "ray", or "serial" for the
+    same parts in one process. resume: folder of a run to continue.
+    """
+
+    name: str = "custom"
+    seed: int = 0
+    runtime: Runtime = "ray"
+    resume: str = ""
+    market: MarketConfig = field(default_factory=MarketConfig)
+    periods: PeriodsConfig = field(default_factory=PeriodsConfig)
+    state: StateConfig = field(default_factory=StateConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    trading: TradingConfig = field(default_factory=TradingConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    network: DuelingConfig = field(default_factory=DuelingConfig)
+    cnn: CNNConfig = field(default_factory=CNNConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "0 or more")
+        if self.replay.batch_size != self.learner.batch_size:
+            raise ConfigError(
+                "replay.batch_size", self.replay.batch_size,
+                f"the same as learner.batch_size={self.learner.batch_size}",
+            )  # fmt: skip
+        interval = self.state.build().decision_interval / SECOND
+        wait = self.execution.latency + self.execution.max_fill_wait
+        if wait > interval:
+            raise ConfigError(
+                "execution.max_fill_wait", self.execution.max_fill_wait,
+                f"with the latency at most the decision interval of {interval:g} s, so that no "
+                "order is pending at the next decision",
+            )  # fmt: skip
+
+
+def check_blocks(config: Config) -> None:
+    """Raise ApexError early when the state asks for CNN columns that nothing will supply."""
+    schema = config.state.build()
+    if schema.has("cnn_hidden") and config.periods.extractor == 0:
+        raise ApexError(
+            "periods.extractor=0 leaves no days to fit the CNN on, but the state has CNN columns: "
+            "set periods.extractor above 0, or leave the columns out with "
+            "state.without=[cnn_hidden,cnn_predictions]"
+        )

@@ -1,0 +1,201 @@
+"""The last word on a run: its best agent on the test days, beside the baselines, with a report."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from actors.evaluation import GreedyPolicy
+from apex_trader.evaluation.backtest import path_of, run_continuous
+from apex_trader.evaluation.policies import Policy, hold_baselines
+from apex_trader.evaluation.record import Record
+from apex_trader.evaluation.report import ReportData, render
+from apex_trader.evaluation.statistics import MIN_DAYS, summarize
+from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
+from apex_trader.runtime.metrics import STEP_AXES
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.state.coverage import BlockReport, column_report
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.schema import Block, Schema
+from apex_trader.state.segment import Segment
+from apex_trader.trading.actions import Actions
+from apex_trader.trading.config import TradingConfig
+
+#: Curves of the report, a panel each, where the run has them.
+CURVES = (
+    "learner/loss", "learner/td_mean", "learner/q_mean", "learner/grad_norm",
+    "actors/episode_profit", "learner/policy_lag_mean", "replay/size",
+    "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What is judged: network weights, the extractor that made its CNN columns, and their age."""
+
+    weights: Mapping[str, Tensor]
+    extractor: FrozenExtractor | None
+    updates: int
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The agent's and the baselines' records and figures under the same fills and costs."""
+
+    records: list[Record]
+    figures: dict[str, dict[str, float]]
+    segments: list[Segment]
+    tables: MarketTables
+
+
+def judge(
+    config: Config, data: MarketData, agent: Agent, numbers: Sequence[int], trading: TradingConfig
+) -> Judgement:
+    """Run agent and baselines over segments, one continuous account each.
+
+    Raises ApexError when nothing can be decided in the period.
+    """
+    segments = [data.segment(n) for n in sorted(numbers, key=lambda n: data.registry.days[n])]
+    cnn = CnnRows(agent.extractor if data.schema.has("cnn_hidden") else None)
+    rows = [cnn.of(segment, data.schema) for segment in segments]
+    tables = tables_with_cnn(segments, data.schema, rows, cnn.version)
+    actions = Actions.of(trading)
+    network = DuelingQNetwork(data.schema, actions.size, config.network)
+    network.load_state_dict(dict(agent.weights))
+    path = path_of(segments)
+    policies: list[Policy] = [GreedyPolicy(network, tables), *hold_baselines(actions)]
+    records = [run_continuous(path, policy, trading, config.reward) for policy in policies]
+    figures = {record.name: summarize(record) for record in records}
+    return Judgement(records, figures, segments, tables)
+
+
+def adverse(trading: TradingConfig, fee: float) -> TradingConfig:
+    """The same account at another fee."""
+    return replace(trading, fee=fee)
+
+
+def result_of(
+    config: Config, data: MarketData, agent: Agent, judgement: Judgement, **extra: Any
+) -> dict[str, Any]:
+    """The run's ``result.json``: figures for machines."""
+    return {
+        "experiment": config.name,
+        "seed": config.seed,
+        "runtime": config.runtime,
+        "market": config.market.primary,
+        "synthetic": data.info.synthetic is not None,
+        "schema": {"name": data.schema.name, "market_size": data.schema.market_size,
+                   "fingerprint": data.schema.fingerprint},
+        "periods": data.periods.describe(),
+        "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
+                  "extractor": agent.extractor.version if agent.extractor else None},
+        "backtest": judgement.figures,
+        "notes": notes(data, judgement),
+        **extra,
+    }  # fmt: skip
+
+
+def notes(data: MarketData, judgement: Judgement) -> list[str]:
+    """Sentences that a reader of the figures must not miss."""
+    found = data.notes()
+    days = judgement.figures["agent"]["days"]
+    if days < MIN_DAYS:
+        found.append(
+            f"{days:.0f} days of test: not enough data for annualised ratios, and chance weighs "
+            "more than skill in every figure here."
+        )
+    lacking = sorted({name for s in judgement.segments for name in s.cannot_provide})
+    if lacking:
+        found.append(f"The data source cannot provide: {', '.join(lacking)}.")
+    return found
+
+
+def write_report(
+    folder: RunFolder, config: Config, data: MarketData, agent: Agent, judgement: Judgement
+) -> None:
+    """Render the run's report from its judgement and its metrics."""
+    coverage = block_counts(
+        column_report(judgement.segments, data.schema), data.schema, judgement.tables
+    )
+    page = ReportData(
+        title=f"{config.name}: {config.market.primary}",
+        facts=facts(config, data, agent, judgement.records[0]),
+        notes=notes(data, judgement),
+        records=judgement.records,
+        figures=judgement.figures,
+        actions=Actions.of(config.trading).names,
+        training=training_curves(folder),
+        coverage=coverage,
+    )
+    folder.write_text(folder.report, render(page))
+
+
+def block_counts(
+    reports: Sequence[BlockReport], schema: Schema, tables: MarketTables
+) -> dict[str, tuple[int, int, int]]:
+    """Block → (required, delivered, cannot be provided) features, in the schema's order."""
+    by_name = {report.name: report for report in reports}
+    counts = {}
+    for block in schema.blocks:
+        if block.name in by_name:
+            columns = by_name[block.name].columns
+            lacking = sum(c.cannot_provide for c in columns)
+            there = sum(c.present > 0 for c in columns)
+        else:
+            lacking, there = 0, _cnn_columns(tables, block)
+        counts[block.name] = (block.size, there * block.window, lacking * block.window)
+    return counts
+
+
+def _cnn_columns(tables: MarketTables, block: Block) -> int:
+    """Columns of a CNN block that hold numbers at every decision."""
+    if tables.cnn is None:
+        return 0
+    return block.width if bool(tables.cnn.isfinite().all()) else 0
+
+
+def facts(config: Config, data: MarketData, agent: Agent, record: Record) -> dict[str, str]:
+    """The run in a few words."""
+    first, last = (np.datetime_as_string(t.astype("datetime64[us]"), unit="s")
+                   for t in (record.ts[0], record.ts[-1]))  # fmt: skip
+    cost = f"{config.trading.fee:.4%} a transaction"
+    if config.trading.slippage_bps:
+        cost += f", {config.trading.slippage_bps:g} bp slippage"
+    return {
+        "test period": f"{first} … {last} UTC",
+        "trained on": data.periods.describe()["agent"],
+        "extractor fitted on": data.periods.describe()["extractor"],
+        "state": f"{data.schema.name}: {data.schema.market_size:,} market + 8 account features",
+        "instrument": f"{config.trading.instrument}, actions {config.trading.action_set}",
+        "costs": cost,
+        "latency": f"{config.execution.latency:g} s",
+        "agent": f"{agent.checkpoint}, {agent.updates:,} updates, seed {config.seed}",
+        "extractor": agent.extractor.version[:12] if agent.extractor else "none",
+    }
+
+
+def training_curves(folder: RunFolder) -> dict[str, pd.DataFrame]:
+    """Group → its curves, indexed by the group's step axis."""
+    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    if folder.metrics.exists():
+        for line in folder.metrics.read_text(encoding="utf-8").splitlines():
+            reading = json.loads(line)
+            rows[reading["group"]].append(reading)
+    curves = {}
+    for group, readings in rows.items():
+        frame = pd.DataFrame(readings).set_index(STEP_AXES[group])
+        names = [name for name in CURVES if name in frame.columns]
+        if names:
+            curves[group] = frame[names]
+    return curves

@@ -1,0 +1,152 @@
+"""The run's market: its store, its days, and the segments built from them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apex_trader.errors import ApexError
+from apex_trader.market.fills import FillConfig
+from apex_trader.market.history import StoreSource
+from apex_trader.market.source import MarketInfo
+from apex_trader.market.store import MarketStore
+from apex_trader.market.synthetic import synthesize
+from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.periods import Periods, split_days
+from apex_trader.runtime.registry import SegmentRegistry
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.state.builder import SegmentBuilder
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.schema import Schema
+from apex_trader.state.segment import Segment
+
+#: Built segments kept in memory beside the ones that others hold.
+_KEPT = 8
+
+Say = Callable[[str], None]
+
+
+def store_url(config: Config, folder: RunFolder) -> str:
+    """The market store of a run: the configured one, or the run's own for a synthetic market."""
+    return str(folder.path / "market") if config.market.synthetic else config.market.store
+
+
+def prepare_store(config: Config, folder: RunFolder, say: Say = print) -> None:
+    """Write the run's synthetic market unless it is there; check that a real store is."""
+    store = MarketStore(store_url(config, folder))
+    if config.market.synthetic and config.market.primary not in store.markets():
+        say(f"writing the synthetic market {config.market.synthetic} …")
+        synthesize(
+            config.market.synthetic, store, seed=config.seed, **dict(config.market.parameters)
+        )
+    known = store.markets()
+    for market in filter(None, (config.market.primary, config.market.reference)):
+        if market not in known:
+            have = f"it holds {', '.join(known)}" if known else "it is empty"
+            raise ApexError(
+                f"market store {store_url(config, folder)} has no {market}: {have}. Fill it with "
+                "`python -m apex_trader.data import FILE… --store DIR`, or set market.store, "
+                "market.primary and market.reference"
+            )
+
+
+class MarketData:
+    """Builds the segments of a run by their registry number, and keeps the latest few.
+
+    Nothing here is random: another process that makes one from the same configuration and store
+    builds the same segments, bit for bit.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder) -> None:
+        self.config = config
+        self.schema = config.state.build()
+        store = MarketStore(store_url(config, folder))
+        primary = StoreSource(store, config.market.primary)
+        reference = StoreSource(store, config.market.reference) if config.market.reference else None
+        self.info: MarketInfo = primary.info
+        fills = FillConfig(
+            latency=config.execution.micros("latency"),
+            max_fill_wait=config.execution.micros("max_fill_wait"),
+            bar_fill=config.execution.bar_fill,
+        )
+        self.builder = SegmentBuilder(self.schema, primary, reference, fills)
+        self.periods: Periods = split_days(
+            self.builder.days(), config.periods, max(self.schema.horizons)
+        )
+        self.registry = SegmentRegistry(self.periods.all)
+        self.trading = config.trading.for_market(self.info)
+        self._segments: OrderedDict[int, Segment] = OrderedDict()
+
+    def numbers(self, days: Sequence[int]) -> list[int]:
+        """Registry numbers of days."""
+        return [self.registry.number(day) for day in days]
+
+    def segment(self, number: int) -> Segment:
+        """A segment by its number. Raises MismatchError when its content changed in the run."""
+        if number not in self._segments:
+            segment = self.builder.build(self.registry.days[number])
+            self.registry.record(number, segment.key)
+            self._segments[number] = segment
+        self._segments.move_to_end(number)
+        while len(self._segments) > _KEPT:
+            self._segments.popitem(last=False)
+        return self._segments[number]
+
+    def notes(self) -> list[str]:
+        """What a reader of this market's results must know."""
+        notes = []
+        if self.info.synthetic is not None:
+            notes.append(f"Synthetic market, not a real one: {_describe(self.info.synthetic)}.")
+        if self.info.lookback is not None:
+            back = self.info.lookback
+            notes.append(
+                f"Look-back before {self.info.market}'s own data comes from {back.market}, shifted "
+                f"by a basis of {back.basis * 1e4:+.1f} bp."
+            )
+        if self.config.execution.bar_fill == "this_open":
+            notes.append("Optimistic fills: orders trade at the decision's own price (this_open).")
+        return notes
+
+
+def _describe(synthetic: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in dict(synthetic).items())
+
+
+@dataclass(frozen=True)
+class CnnRows:
+    """CNN rows of segments for one extractor: float16 [n, 2, 528] a segment, or None without."""
+
+    extractor: FrozenExtractor | None
+
+    @property
+    def version(self) -> str | None:
+        """The extractor's version."""
+        return self.extractor.version if self.extractor is not None else None
+
+    def of(self, segment: Segment, schema: Schema) -> NDArray[np.float16] | None:
+        """Rows of one segment, computed."""
+        if self.extractor is None:
+            return None
+        tables = MarketTables.from_segments([segment], schema)
+        return self.extractor.rows(tables, 0, segment.rows).cpu().numpy()
+
+
+def tables_with_cnn(
+    segments: Sequence[Segment],
+    schema: Schema,
+    rows: Sequence[NDArray[np.float16] | None],
+    version: str | None,
+) -> MarketTables:
+    """Tables of segments in the given order, their CNN rows attached."""
+    tables = MarketTables.from_segments(list(segments), schema)
+    if version is not None:
+        for first, part in zip(tables.first_row, rows, strict=True):
+            assert part is not None
+            tables.write_cnn(first, part, version)
+    return tables

@@ -1,0 +1,84 @@
+"""The parts of a run, made from its configuration. Serial and Ray runtimes use the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from actors.market import RolloutMarket
+from apex_trader.errors import ApexError
+from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.runtime.config import Config
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.schema import Schema
+from apex_trader.state.segment import Segment
+from apex_trader.trading.actions import Actions
+from apex_trader.trading.config import TradingConfig
+from apex_trader.trading.rewards import potential_weights
+from learner.arena import DeviceArena, Loader, SlotShape
+from learner.update import Learner
+
+#: Streams of the run's seed, one a part, so that no two parts draw the same numbers.
+NETWORK, MIRROR, ROTATION = range(3)
+
+
+def make_network(config: Config, schema: Schema, trading: TradingConfig) -> DuelingQNetwork:
+    """The Q-network with its initial weights, the same in every process of a run."""
+    seed = int(np.random.SeedSequence([config.seed, NETWORK]).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(seed)
+    return DuelingQNetwork(schema, Actions.of(trading).size, config.network, generator)
+
+
+def make_arena(
+    config: Config, schema: Schema, segments: int, loader: Loader, device: torch.device
+) -> DeviceArena:
+    """The learner's arena: room for the resident days, within the byte budget."""
+    return DeviceArena(
+        schema,
+        config.learner.arena_bytes,
+        device,
+        shape=SlotShape.of_day(schema),
+        segments=segments,
+        loader=loader,
+    )
+
+
+def make_learner(
+    config: Config, schema: Schema, trading: TradingConfig, arena: DeviceArena
+) -> Learner:
+    """The learner over an arena."""
+    return Learner(
+        make_network(config, schema, trading),
+        arena,
+        config.learner,
+        np.random.default_rng([config.seed, MIRROR]),
+        potentials=potential_weights(config.reward),
+        action_mirror=Actions.of(trading).mirror if trading.mirrors else None,
+    )
+
+
+def rollout_market(
+    config: Config,
+    segments: Sequence[Segment],
+    numbers: Sequence[int],
+    tables: MarketTables,
+    agent_from: int,
+) -> RolloutMarket:
+    """Segments to roll out on; no episode starts before ``agent_from`` (µs), the embargo's end."""
+    market = RolloutMarket.build(segments, numbers, tables, config.rollout.extrema_radius)
+    path = market.path
+    allowed = path.startable & (path.arrays.ts >= agent_from)
+    if not allowed.any():
+        raise ApexError(
+            "none of the agent's days has a row to start from after the embargo: give it more "
+            "days (a lower periods.extractor, validation or test, or a longer market)"
+        )
+    return replace(market, path=replace(path, startable=allowed))
+
+
+def choose_device(config: Config) -> torch.device:
+    """The learner's device: a GPU when one is there, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,38 @@
+"""Where a run stands: counters that a checkpoint keeps, and what is due at which update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Counters of a run. seconds: of earlier sittings and this one, in training.
+
+    decisions: of all lanes; inserted: transitions; marks: event → update count at which it last
+    happened.
+    """
+
+    decisions: int = 0
+    inserted: int = 0
+    seconds: float = 0.0
+    best: float = float("-inf")
+    best_checkpoint: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def due(self, event: str, updates: int, every: int) -> bool:
+        """Whether ``every`` updates passed since the event; notes it if so. Never with every=0."""
+        if every <= 0 or updates - self.marks.get(event, 0) < every:
+            return False
+        self.marks[event] = updates
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "marks": dict(self.marks)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``state_dict``."""
+        for name, value in state.items():
+            setattr(self, name, dict(value) if name == "marks" else value)

@@ -1,0 +1,356 @@
+"""A whole run in one process without Ray: the same parts, called in turn.
+
+For debugging and for deterministic tests: the same seed gives the same result, and a resumed run
+ends as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actors.evaluation import Evaluator
+from actors.pretraining import PretrainActor
+from actors.replay.shard import ReplayShard
+from actors.replay.strata import Peers
+from actors.rollout import RolloutResult, RolloutWorker
+from apex_trader.errors import ApexError
+from apex_trader.experience import EXTREMA, Sample
+from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
+from apex_trader.runtime.parts import (
+    ROTATION,
+    choose_device,
+    make_arena,
+    make_learner,
+    make_network,
+    rollout_market,
+)
+from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.session import Session
+from apex_trader.state.gather import MarketTables
+from learner.arena import Loaded
+from learner.checkpoint import Checkpoint, json_part, state_part
+from learner.publish import WeightPublisher
+
+#: Segments' CNN rows kept beside the arena's.
+_KEPT_ROWS = 8
+
+
+class SerialRun:
+    """Pretrains, trains and checkpoints in one process.
+
+    Args:
+        config: the run's configuration.
+        data: its market.
+        session: folder, metrics, display and checkpoints.
+    """
+
+    def __init__(self, config: Config, data: MarketData, session: Session) -> None:
+        self.config, self.data, self.session = config, data, session
+        torch.set_num_threads(config.train.threads)
+        self.progress = Progress()
+        self.pretrain = PretrainActor(data.schema, config.pretrain, config.seed, config.cnn)
+        self._rows: OrderedDict[tuple[str | None, int], NDArray[np.float16]] = OrderedDict()
+
+    # --- the run ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Everything until the budget of updates or seconds is spent."""
+        checkpoint = self.session.resumed()
+        if checkpoint is None:
+            self._fit_extractor()
+        else:
+            self.pretrain.load_state_dict(checkpoint.state("pretrain.pt"))
+        self._build(checkpoint)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self._train()
+
+    def _train(self) -> None:
+        config, learner = self.config, self.learner
+        self.session.display.phase("training", config.train.updates)
+        started, before = time.monotonic(), self.progress.seconds
+        while learner.updates < config.train.updates:
+            self.progress.seconds = before + time.monotonic() - started
+            if 0 < config.train.seconds <= self.progress.seconds:
+                break
+            self._collect()
+            self._learn()
+            self._events()
+        self._evaluate()
+        self._save()
+
+    def _events(self) -> None:
+        """What is due between two deliveries, when nothing is on its way between the parts."""
+        train, updates, due = self.config.train, self.learner.updates, self.progress.due
+        self.session.display.advance(updates)
+        if due("publish", updates, self.config.learner.publish_every):
+            self._publish()
+        if due("metrics", updates, self.config.learner.metrics_every):
+            self._log_metrics()
+        if self.active.rotates and due("rotate", updates, train.rotate_every):
+            self._rotate()
+        if due("pretrain", updates, train.pretrain_every):
+            self._refit_extractor()
+        if due("evaluate", updates, train.evaluate_every):
+            self._evaluate()
+        if due("checkpoint", updates, train.checkpoint_every):
+            self._save()
+
+    # --- extractor -------------------------------------------------------------------------
+
+    @property
+    def extractor(self) -> FrozenExtractor | None:
+        """The extractor that makes the CNN rows now."""
+        return self.pretrain.extractor
+
+    def _needs_cnn(self) -> bool:
+        return self.data.schema.has("cnn_hidden") or self.data.schema.has("cnn_predictions")
+
+    def _fit_extractor(self) -> None:
+        if not self._needs_cnn():
+            return
+        days = self.data.periods.extractor
+        segments = [self.data.segment(n) for n in self.data.numbers(days)]
+        self.session.display.phase("pretraining the CNN", self.config.pretrain.steps)
+        self.pretrain.fit(segments, report=self._report_pretrain)
+        self._store_extractor()
+        self._log_extractor()
+
+    def _refit_extractor(self) -> None:
+        """A new version for every part at once; experiences stay what they refer to."""
+        if not self._needs_cnn():
+            return
+        segments = [self.data.segment(n) for n in self.data.numbers(self.data.periods.extractor)]
+        self.pretrain.refit(segments, report=self._report_pretrain)
+        self._store_extractor()
+        self._log_extractor()
+        version = self.extractor_version
+        assert version is not None
+        self.arena.swap_cnn(version, self._cnn_rows)
+        self._write_cnn(self.rollout.market.tables, self.active.current)
+        if self.evaluator is not None:
+            numbers = self.data.numbers(self.data.periods.validation)
+            self._write_cnn(self.evaluator.tables, numbers)
+
+    @property
+    def extractor_version(self) -> str | None:
+        """Its version, None without CNN blocks."""
+        return self.extractor.version if self.extractor is not None else None
+
+    def _store_extractor(self) -> None:
+        assert self.extractor is not None
+        self.session.store_extractor(self.extractor)
+
+    def _log_extractor(self) -> None:
+        """The frozen extractor's figures against the baselines."""
+        metrics = self.pretrain.metrics()
+        self.session.metrics.log({"pretrain/step": float(self.config.pretrain.steps), **metrics})
+
+    def _report_pretrain(self, metrics: dict[str, float]) -> None:
+        self.session.display.advance(
+            metrics.get("pretrain/progress", 0.0) * self.config.pretrain.steps
+        )
+        self.session.metrics.log(metrics)
+
+    def _cnn_rows(self, number: int) -> NDArray[np.float16]:
+        key = (self.extractor_version, number)
+        if key not in self._rows:
+            rows = CnnRows(self.extractor).of(self.data.segment(number), self.data.schema)
+            assert rows is not None
+            self._rows[key] = rows
+        self._rows.move_to_end(key)
+        while len(self._rows) > _KEPT_ROWS:
+            self._rows.popitem(last=False)
+        return self._rows[key]
+
+    def _write_cnn(self, tables: MarketTables, numbers: list[int]) -> None:
+        version = self.extractor_version
+        assert version is not None
+        tables.drop_cnn()
+        for first, number in zip(tables.first_row, numbers, strict=True):
+            tables.write_cnn(first, self._cnn_rows(number), version)
+
+    # --- parts -----------------------------------------------------------------------------
+
+    def _load(self, number: int) -> Loaded:
+        cnn = self._cnn_rows(number) if self._needs_cnn() else None
+        return Loaded(self.data.segment(number), cnn, self.extractor_version)
+
+    def _tables(self, numbers: list[int]) -> MarketTables:
+        segments = [self.data.segment(n) for n in numbers]
+        needed = self._needs_cnn()
+        rows = [self._cnn_rows(n) if needed else None for n in numbers]
+        return tables_with_cnn(
+            segments, self.data.schema, rows, self.extractor_version if needed else None
+        )
+
+    def _build(self, checkpoint: Checkpoint | None) -> None:
+        config, data = self.config, self.data
+        agent = data.numbers(data.periods.agent)
+        rotation = np.random.default_rng([config.seed, ROTATION])
+        self.active = ActiveDays(agent, config.train.resident_days, rotation)
+        if checkpoint is not None:
+            data.registry.load_state_dict(checkpoint.json("registry.json"))
+            self.active.load_state_dict(checkpoint.state("rotation.pt"))
+        self.arena = make_arena(
+            config, data.schema, len(self.active.current) + 1, self._load, choose_device(config)
+        )
+        self.learner = make_learner(config, data.schema, data.trading, self.arena)
+        self.publisher = WeightPublisher(self.learner.network)
+        self.shards = [
+            ReplayShard(config.replay, k, 0, config.seed) for k in range(config.replay.shards)
+        ]
+        self._turn = 0
+        self.rollout = RolloutWorker(
+            self._market(), make_network(config, data.schema, data.trading),
+            config.rollout, data.trading, config.reward, seed=config.seed,
+        )  # fmt: skip
+        self.evaluator = self._make_evaluator()
+        self._publish()
+        self.session.display.say(self.arena.summary())
+
+    def _market(self) -> Any:
+        numbers = self.active.current
+        return rollout_market(
+            self.config, [self.data.segment(n) for n in numbers], numbers,
+            self._tables(numbers), self.data.periods.agent_from,
+        )  # fmt: skip
+
+    def _make_evaluator(self) -> Evaluator | None:
+        numbers = self.data.numbers(self.data.periods.validation)
+        if not numbers:
+            return None
+        return Evaluator(
+            [self.data.segment(n) for n in numbers],
+            self._tables(numbers),
+            make_network(self.config, self.data.schema, self.data.trading),
+            self.data.trading,
+            self.config.reward,
+        )
+
+    def _rotate(self) -> None:
+        gone, _ = self.active.rotate()
+        self._insert(self.rollout.set_market(self._market()))
+        for shard in self.shards:
+            shard.evict_segment(gone)
+        if gone in self.arena.resident:
+            self.arena.evict(gone)
+
+    # --- experience ------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        result = self.rollout.collect(latest_version=self.publisher.version)
+        self.progress.decisions += result.steps
+        self.publisher.observe(self.rollout.policy.version, self.learner.updates)
+        self._actor_metrics = result.metrics
+        self._insert(result)
+
+    def _insert(self, result: RolloutResult) -> None:
+        """Deliver to the shards in turn; the learner works while a shard asks to wait."""
+        size = min(self.config.replay.max_insert, self.config.replay.shard_capacity)
+        parts = -(-len(result.transitions) // size)
+        for part in np.array_split(np.arange(len(result.transitions)), max(parts, 1)):
+            transitions, priorities = result.transitions.take(part), result.priorities[part]
+            while not self.shards[self._turn].insert(transitions, priorities):
+                if not self._learn_once():
+                    raise ApexError(
+                        "replay and learner wait for each other: raise replay.error_buffer, or "
+                        "lower replay.min_size"
+                    )
+            self._turn = (self._turn + 1) % len(self.shards)
+        self.progress.inserted += len(result.transitions)
+        for tag in result.tags:
+            for shard in self.shards:
+                shard.tag(tag.segment, tag.rows, EXTREMA)
+
+    # --- learning --------------------------------------------------------------------------
+
+    def _learn(self) -> None:
+        while self.learner.updates < self.config.train.updates and self._learn_once():
+            pass
+
+    def _learn_once(self) -> bool:
+        """One batch from each shard that gives one; False when none does."""
+        self._introduce_shards()
+        done = False
+        for shard in self.shards:
+            for sample in shard.sample(1, self.learner.updates) or ():
+                self._update(shard, sample)
+                done = True
+        return done
+
+    def _update(self, shard: ReplayShard, sample: Sample) -> None:
+        priorities = self.learner.update(sample)
+        shard.update(priorities.slot, priorities.generation, priorities.value)
+
+    def _introduce_shards(self) -> None:
+        """Tell every shard the size and mass of the others, for importance weights."""
+        for shard in self.shards:
+            others = [s for s in self.shards if s is not shard]
+            mass = sum(s.mass for s in others)
+            shard.set_peers(Peers(1.0 / len(self.shards), sum(map(len, others)), mass))
+
+    def _publish(self) -> None:
+        weights = self.publisher.publish(self.learner.updates)
+        self.rollout.set_weights(weights.version, weights.state_dict())
+
+    # --- figures ---------------------------------------------------------------------------
+
+    def _log_metrics(self) -> None:
+        shards = [shard.metrics() for shard in self.shards]
+        self.session.log_training(
+            self.progress, self._actor_metrics, shards,
+            self.learner.read_metrics() | self.publisher.metrics() | self.arena.metrics(),
+        )  # fmt: skip
+
+    def _evaluate(self) -> None:
+        if self.evaluator is None or self.progress.marks.get("evaluated") == self.learner.updates:
+            return
+        self.progress.marks["evaluated"] = self.learner.updates
+        figures = self.evaluator.evaluate(self.learner.network.state_dict(), self.learner.updates)
+        value = figures["eval/net_return"]
+        better = value > self.progress.best
+        self.progress.best = max(value, self.progress.best)
+        self.session.metrics.log({**figures, "eval/best_net_return": self.progress.best})
+        if better:
+            self._save(best=value)
+
+    # --- checkpoints -----------------------------------------------------------------------
+
+    def _save(self, best: float | None = None) -> None:
+        """Write a checkpoint, once for each update count; mark it when it is the best."""
+        if self.progress.marks.get("saved") != self.learner.updates:
+            self.progress.marks["saved"] = self.learner.updates
+            parts: dict[str, Any] = {
+                "learner.pt": state_part(self.learner.state_dict()),
+                "publisher.pt": state_part(self.publisher.state_dict()),
+                "rollout-0.pt": state_part(self.rollout.state_dict()),
+                "pretrain.pt": state_part(self.pretrain.state_dict()),
+                "rotation.pt": state_part(self.active.state_dict()),
+                "progress.pt": state_part({**self.progress.state_dict(), "turn": self._turn}),
+                "registry.json": json_part(self.data.registry.state_dict()),
+            }
+            for k, shard in enumerate(self.shards):
+                parts[f"replay-{k}.pt"] = state_part(shard.state_dict())
+            self.session.save(self.learner.updates, parts, self.extractor_version)
+        if best is not None:
+            self.session.mark_best(self.learner.updates, best)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.learner.load_state_dict(checkpoint.state("learner.pt"))
+        self.publisher.load_state_dict(checkpoint.state("publisher.pt"))
+        self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
+        for k, shard in enumerate(self.shards):
+            shard.load_state_dict(checkpoint.state(f"replay-{k}.pt"), exact=True)
+        progress = checkpoint.state("progress.pt")
+        self._turn = int(progress.pop("turn"))
+        self.progress.load_state_dict(progress)

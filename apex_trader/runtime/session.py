@@ -1,0 +1,183 @@
+"""One sitting of a run: its folder, metrics, display and checkpoints, the same for any runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from apex_trader.errors import ApexError
+from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.compose import plain, save_config
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.display import Display
+from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink
+from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.state.schema import Schema
+from learner.checkpoint import Checkpoint, CheckpointManager, Part, json_part
+
+#: Counts that add up over shards; every other replay figure is averaged.
+_SUMS = frozenset(
+    f"replay/{name}" for name in (
+        "size", "mass", "inserts", "samples", "deletes", "updates", "rejected_stale",
+        "rejected_invalid", "rejected_inserts", "tagged", "insert_waits", "sample_waits",
+        "drift_rebuilds",
+    )
+)  # fmt: skip
+BEST_METRIC = "eval/net_return"
+
+
+class Session:
+    """Opens a new run's folder, or that of the run to resume, and everything written there.
+
+    Use it as a context: an error or an interrupt closes the sinks as well.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder, schema: Schema) -> None:
+        self.config, self.folder, self._schema = config, folder, schema
+        if config.resume:
+            RunFolder.open(folder.path)
+        else:
+            folder.create()
+            save_config(folder, config)
+        self.checkpoints = CheckpointManager(str(folder.checkpoints), config.train.keep)
+        self._checkpoint = self._find_checkpoint() if config.resume else None
+        facts = self._checkpoint.json("run.json") if self._checkpoint else {}
+        self.display = Display(f"{config.name} · {folder.path}")
+        sinks: list[Sink] = [JsonLines(folder.metrics), self.display]
+        self._wandb = self._open_wandb(facts.get("wandb_id"))
+        if self._wandb is not None:
+            sinks.append(self._wandb)
+        self.metrics = MetricsHub(sinks, seconds_before=facts.get("seconds", 0.0))
+        self._last_decisions, self._last_time = 0, time.monotonic()
+        self._summary: dict[str, Any] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.metrics.close(self._summary)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``; its headline figures become W&B's summary."""
+        self.folder.write_json(self.folder.result, dict(result))
+        for policy, figures in result.get("backtest", {}).items():
+            for name, value in figures.items():
+                self._summary[f"backtest/{policy}/{name}"] = value
+
+    def resumed(self) -> Checkpoint | None:
+        """The checkpoint to go on from; None for a new run."""
+        return self._checkpoint
+
+    def store_extractor(self, extractor: FrozenExtractor) -> None:
+        """Keep a frozen extractor in the run's folder."""
+        extractor.save(self.folder.extractors / f"{extractor.version}.pt")
+
+    def load_extractor(self, version: str | None) -> FrozenExtractor | None:
+        """One of the run's extractors; None for None. ApexError when its file is missing."""
+        if version is None:
+            return None
+        path = self.folder.extractors / f"{version}.pt"
+        if not path.is_file():
+            raise ApexError(f"{path} is missing: the run's extractor cannot be loaded")
+        return FrozenExtractor.load(path, self._schema)
+
+    def log_training(
+        self,
+        progress: Progress,
+        actors: Mapping[str, float],
+        shards: Sequence[Mapping[str, float]],
+        learner: Mapping[str, float],
+    ) -> None:
+        """One reading of actors, replay and learner, with rates since the last one."""
+        now = time.monotonic()
+        rate = (progress.decisions - self._last_decisions) / max(now - self._last_time, 1e-9)
+        self._last_decisions, self._last_time = progress.decisions, now
+        values = {
+            **actors,
+            "actors/decisions": float(progress.decisions),
+            "actors/decisions_per_second": rate,
+            **merge_shards(shards),
+            "replay/inserted": float(progress.inserted),
+            **learner,
+            "system/seconds": self.metrics.seconds,
+            "system/training_seconds": progress.seconds,
+            **_process_figures(),
+        }
+        self.metrics.log(values)
+
+    def save(self, updates: int, parts: Mapping[str, Part], extractor: str | None) -> str:
+        """Write a checkpoint. Names schema and extractor, checked when it is resumed."""
+        run = {
+            "wandb_id": self._wandb.run_id if self._wandb else None,
+            "seconds": self.metrics.seconds,
+            "updates": updates,
+            "extractor": extractor,
+        }
+        identity = {"schema": self._schema.fingerprint}
+        return self.checkpoints.save(updates, {**parts, "run.json": json_part(run)}, identity)
+
+    def mark_best(self, updates: int, value: float) -> None:
+        """The checkpoint of an update count is the best so far."""
+        self.checkpoints.mark_best(f"step-{updates:06d}", BEST_METRIC, value)
+
+    def best_checkpoint(self) -> Checkpoint:
+        """The best checkpoint on validation, else the latest. ApexError when there is none."""
+        return best_checkpoint(self.checkpoints, self.folder)
+
+    def _find_checkpoint(self) -> Checkpoint:
+        found = self.checkpoints.latest()
+        if found is None:
+            raise ApexError(
+                f"{self.folder.path} holds no complete checkpoint to resume from: start a new run"
+            )
+        found.require({"schema": self._schema.fingerprint})
+        return found
+
+    def _open_wandb(self, resume_id: str | None) -> WandbSink | None:
+        wandb = self.config.wandb
+        if wandb.mode == "disabled":
+            return None
+        return WandbSink(
+            self.folder.path,
+            project=wandb.project,
+            name=Path(self.folder.path).name,
+            group=wandb.group or self.config.name,
+            tags=list(wandb.tags),
+            mode=wandb.mode,
+            config=plain(self.config),
+            resume_id=resume_id,
+        )
+
+
+def best_checkpoint(manager: CheckpointManager, folder: RunFolder) -> Checkpoint:
+    """The best checkpoint on validation, else the latest. ApexError when there is none."""
+    best = manager.best()
+    found = manager.load(best.name) if best is not None else manager.latest()
+    if found is None:
+        raise ApexError(f"{folder.path} holds no complete checkpoint: the run ended before one")
+    return found
+
+
+def merge_shards(shards: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Figures of the whole replay: counts add up, shares and ratios are averaged."""
+    merged = {}
+    for name in shards[0] if shards else ():
+        values = [shard[name] for shard in shards]
+        merged[name] = sum(values) if name in _SUMS else sum(values) / len(values)
+    return merged
+
+
+def _process_figures() -> dict[str, float]:
+    import psutil
+
+    memory = psutil.Process().memory_info().rss
+    return {"system/process_memory_mb": memory / 2**20, "system/cpu_percent": psutil.cpu_percent()}

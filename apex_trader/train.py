@@ -1,0 +1,121 @@
+"""Train an agent: pretrain the CNN, roll out, learn, checkpoint, judge, report.
+
+    python -m apex_trader.train +experiment=quickstart            # minutes, on a synthetic market
+    python -m apex_trader.train +experiment=eth_minutes market.store=DIR
+    python -m apex_trader.train +experiment=eth_full    market.store=DIR
+    python -m apex_trader.train resume=runs/…                     # go on where a run stopped
+    python -m apex_trader.train +experiment=quickstart runtime=serial seed=1
+    python -m apex_trader.train -m +experiment=quickstart seed=1,2,3
+
+Any setting can be changed as name=value; ``--cfg job`` prints them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from apex_trader.errors import ApexError
+from apex_trader.runtime.command import run_command
+from apex_trader.runtime.compose import (
+    CONF,
+    check_overrides,
+    load_config,
+    register,
+    save_config,
+    typed,
+)
+from apex_trader.runtime.config import Config, check_blocks
+from apex_trader.runtime.judge import Agent, judge, result_of, write_report
+from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.session import Session
+from apex_trader.runtime.summary import print_summary
+
+
+def main() -> None:
+    """The command."""
+    register()
+    job = hydra.main(version_base=None, config_path=str(CONF), config_name="config")(_job)
+    code = run_command(lambda: check_overrides(sys.argv[1:]))
+    if code:
+        sys.exit(code)
+    job()
+
+
+def _job(composed: DictConfig) -> None:
+    """What Hydra runs, once or for each point of a sweep."""
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    overrides = list(hydra_config.overrides.task)
+    code = run_command(lambda: train(_resolve(composed, overrides), RunFolder(folder)))
+    if code:
+        sys.exit(code)
+
+
+def _resolve(composed: DictConfig, overrides: list[str]) -> Config:
+    """The run's configuration; when resuming, the old run's with the given changes on top."""
+    config = typed(composed)
+    if not config.resume:
+        return config
+    own = ("resume=", "+experiment=", "experiment=", "hydra")
+    changes = [o for o in overrides if not o.startswith(own)]
+    saved = load_config(RunFolder.open(config.resume), changes)
+    return replace(saved, resume=config.resume)
+
+
+def train(config: Config, folder: RunFolder) -> None:
+    """Run the whole pipeline in ``folder``: from the market to result.json and report.html."""
+    check_blocks(config)
+    if config.resume:
+        folder = RunFolder(config.resume)
+        save_config(RunFolder.open(folder.path), replace(config, resume=""))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    prepare_store(config, folder)
+    data = MarketData(config, folder)
+    with Session(config, folder, data.schema) as session:
+        for name, text in data.periods.describe().items():
+            session.display.say(f"{name:>10}: {text}")
+        _run(config, data, session)
+        finish(config, data, session)
+
+
+def _run(config: Config, data: MarketData, session: Session) -> None:
+    if config.runtime == "serial":
+        from apex_trader.runtime.serial import SerialRun
+
+        SerialRun(config, data, session).run()
+    else:
+        from apex_trader.runtime.ray_cluster import RayRun
+
+        RayRun(config, data, session).run()
+
+
+def finish(config: Config, data: MarketData, session: Session) -> None:
+    """Judge the best checkpoint on the test days; write result.json and report.html."""
+    checkpoint = session.best_checkpoint()
+    run = checkpoint.json("run.json")
+    weights = checkpoint.state("learner.pt")["network"]
+    extractor = session.load_extractor(run["extractor"])
+    agent = Agent(weights, extractor, int(run["updates"]), checkpoint.name)
+    numbers = data.numbers(data.periods.test)
+    if not numbers:
+        raise ApexError(
+            "there is no test day to judge the run on (periods.test=0): run "
+            "`python -m apex_trader.backtest` with a period, or train with periods.test above 0"
+        )
+    session.display.phase("backtest on the test days", 1)
+    judgement = judge(config, data, agent, numbers, data.trading)
+    session.display.advance(1)
+    session.finish(result_of(config, data, agent, judgement))
+    write_report(session.folder, config, data, agent, judgement)
+    print_summary(session.display.say_table, session.folder, judgement.figures)
+
+
+if __name__ == "__main__":
+    main()
