@@ -337,17 +337,58 @@ def test_each_level_has_about_a_quarter_of_the_one_below() -> None:
     np.testing.assert_allclose(delays, [1.3, 7, 31, 130, 532], rtol=0.15)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="real minute bars are not beside the checkout")
-def test_on_real_minutes_columns_are_rarely_clipped() -> None:
+@pytest.fixture(scope="module")
+def real() -> Bars:
+    if not REAL.exists():
+        pytest.skip("real minute bars are not beside the checkout")
     import pyarrow.parquet as pq
 
     table = pq.read_table(REAL)
     prices = [np.log(table[name].to_numpy()) for name in ("open", "high", "low", "close")]
-    bars = make_bars(*prices).slice(0, 120_000)
-    rows = gathered(bars, 7.4)[40_000:]
+    return make_bars(*prices).slice(0, 120_000)
+
+
+def test_on_real_minutes_columns_are_rarely_clipped(real: Bars) -> None:
+    rows = gathered(real, 7.4)[40_000:]
     assert np.isfinite(rows).all()
     clipped = (np.abs(rows) >= CLIP).mean(axis=0)
     assert clipped.max() <= 0.01, NAMES[int(clipped.argmax())]
+
+
+def test_on_real_minutes_what_is_known_never_depends_on_later_bars(real: Bars) -> None:
+    cut = 61_234
+    late = np.arange(len(real)) >= cut
+    poison = replace(
+        real, **{name: np.where(late, 7.0, getattr(real, name))
+                 for name in ("open", "high", "low", "close")}
+    )  # fmt: skip
+    rows = {"emit_from": cut - 500, "emit_to": cut}
+    whole = pivot_table(real, 7.4, **rows)  # type: ignore[arg-type]
+    for other in (poison, real.slice(0, cut)):
+        result = pivot_table(other, 7.4, **rows)  # type: ignore[arg-type]
+        assert result.table.tobytes() == whole.table.tobytes()
+        known = whole.pivots.known < cut
+        assert result.pivots.price[result.pivots.known < cut].tobytes() == (
+            whole.pivots.price[known].tobytes()
+        )
+
+
+def test_on_real_minutes_every_level_is_what_the_definition_says(real: Bars) -> None:
+    bars = real.slice(30_000, 50_000)
+    # bars that close at their open are resolved by a rule of their own, tested above
+    bars = replace(bars, open=np.where(bars.open == bars.close, bars.low, bars.open))
+    bars = replace(bars, close=np.where(bars.open == bars.close, bars.high, bars.close))
+    pivots, expected = run(bars), by_definition(bars)
+    for level in range(1, 6):
+        assert of_level(pivots, level) == [s for s in expected if s.level == level], level
+
+
+def test_a_dull_market_is_not_scaled_up_beyond_a_tick() -> None:
+    bars = random_bars(3000, 12)
+    tiny = {name: getattr(bars, name) * 1e-6 for name in ("open", "high", "low", "close")}
+    scale = pivot_table(replace(bars, **tiny), 0.0, floor=1e-4).row_scale
+    assert scale[-1, 0] == pytest.approx(1e4)
+    assert np.abs(scale).max() <= 1e4 / LEAST_HALF_RANGE * 1.0001
 
 
 def test_bad_prices_and_ranges_are_named() -> None:
