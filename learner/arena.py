@@ -159,11 +159,14 @@ class DeviceArena:
         MismatchError when CNN rows are missing.
         """
         numbers = segment.astype(np.int64)
-        self._touch(numbers)
-        first = self._first[numbers]
-        if (first < 0).any():
+        if numbers.min(initial=0) < 0:
+            raise ApexError("a transition refers to a negative segment number")
+        known = numbers.max(initial=-1) < len(self._first)
+        if not known or (self._first[numbers] < 0).any():
             self._bring(numbers)
-            first = self._first[numbers]
+        self._clock += 1
+        self._used[numbers] = self._clock
+        first = self._first[numbers]
         if not self._ready[numbers].all():
             missing = sorted(set(numbers[~self._ready[numbers]].tolist()))
             raise MismatchError(
@@ -248,7 +251,7 @@ class DeviceArena:
 
     def _bring(self, numbers: I64) -> None:
         wanted = np.unique(numbers)
-        missing = [int(n) for n in wanted if self._first[n] < 0]
+        missing = [int(n) for n in wanted if int(n) not in self._slot_of]
         if self._loader is None:
             raise ApexError(self._not_resident(missing))
         if len(wanted) > self._slots:
@@ -265,13 +268,6 @@ class DeviceArena:
         candidates = np.array([n for n in self._slot_of if n not in set(spared.tolist())], np.int64)
         return int(candidates[self._used[candidates].argmin()])
 
-    def _touch(self, numbers: I64) -> None:
-        if len(numbers) and numbers.min() < 0:
-            raise ApexError("a transition refers to a negative segment number")
-        self._grow(int(numbers.max(initial=-1)))
-        self._clock += 1
-        self._used[numbers] = self._clock
-
     def _grow(self, number: int) -> None:
         more = number + 1 - len(self._first)
         if more > 0:
@@ -281,7 +277,9 @@ class DeviceArena:
             self._used = np.concatenate([self._used, np.zeros(more, np.int64)])
 
     def _register(self, number: int, slot: int, first: int, loaded: Loaded) -> None:
-        self._touch(np.array([number], np.int64))
+        self._grow(number)
+        self._clock += 1
+        self._used[number] = self._clock
         self._slot_of[number] = slot
         self._key_of[number] = loaded.segment.key
         self._first[number] = first

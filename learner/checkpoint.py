@@ -142,8 +142,8 @@ class CheckpointManager:
         """
         _check_parts(step, parts)
         name = f"step-{step:06d}"
-        self._folder.clean()
         try:
+            self._folder.clean()
             with self._folder.staging(name) as stage:
                 written = {part: _write(stage, part, data) for part, data in parts.items()}
                 manifest = {"format": FORMAT, "name": name, "step": step,
@@ -254,7 +254,18 @@ class CheckpointManager:
         kept = set(names[-self._keep :]) | ({best.name} if best else set())
         for name in names:
             if name not in kept:
-                self._folder.remove(name)
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._folder.remove(name)
+        except OSError as error:
+            # The new checkpoint is whole: an old one that stays costs space, not the run.
+            warnings.warn(
+                f"old checkpoint {self._folder.url}/{name} could not be removed: {error}",
+                CheckpointWarning,
+                stacklevel=4,
+            )
 
 
 class _DigestWriter(io.RawIOBase):

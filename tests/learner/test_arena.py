@@ -77,6 +77,8 @@ def test_a_segment_that_is_not_resident_is_a_clear_error() -> None:
     with pytest.raises(ApexError, match=r"segments \[4\] are not resident \(1 of 2 slots"):
         arena.rows(np.array([0, 4], np.int32), np.zeros(2, np.int32))
     with pytest.raises(ApexError, match="not resident"):
+        arena.rows(np.array([2_000_000_000], np.int32), np.zeros(1, np.int32))
+    with pytest.raises(ApexError, match="not resident"):
         arena.evict(4)
     with pytest.raises(ApexError, match="not resident"):
         arena.first_row(4)

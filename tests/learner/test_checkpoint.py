@@ -191,6 +191,21 @@ def test_the_newest_and_the_best_are_kept(manager: CheckpointManager) -> None:
     assert (best.name, best.metric, best.value) == ("step-000002", "eval/net_return", 0.25)
 
 
+def test_an_old_checkpoint_that_cannot_go_does_not_stop_the_run(
+    manager: CheckpointManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        manager.save(step, parts(step))
+
+    def fail(folder: object, name: str) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("learner.folders.LocalFolder.remove", fail)
+    with pytest.warns(CheckpointWarning, match="step-000001 could not be removed"):
+        assert manager.save(4, parts(4)) == "step-000004"
+    assert len(manager.names()) == 4
+
+
 def test_steps_are_ordered_as_numbers(manager: CheckpointManager) -> None:
     manager.save(999_999, parts(1))
     manager.save(1_000_000, parts(2))

@@ -281,6 +281,7 @@ def test_bf16_and_float32_agree(arena: DeviceArena) -> None:
     assert abs(exact.mean() - rough.mean()) < 0.1 * exact.mean() + 0.02
 
 
+@pytest.mark.slow
 def test_the_compiled_loss_is_one_graph_and_agrees_with_the_plain_one(
     arena: DeviceArena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
