@@ -62,7 +62,8 @@ class Files:
         if content is None:
             raise FileNotFoundError(self.path(name))
         try:
-            return pq.read_table(pa.BufferReader(content))
+            # Partitions are small: threads would cost more than they save.
+            return pq.read_table(pa.BufferReader(content), use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 self.path(name), f"not a readable Parquet file ({error})",
