@@ -1,8 +1,9 @@
 """Reading a whole store anew and checking it: files, rows, and sources against each other.
 
-A violation is data that cannot be right: a file that is not what ``store.json`` says, an impossible
-row, ticks far outside the bar of their own minute. A warning is a source's own quirk, with its count:
-bars next to a hole that were built from fewer minutes, ticks that hold a part of the volume.
+A violation is data that cannot be right: a file that is not what ``store.json`` says, an
+impossible row, ticks far outside the bar of their own minute. A warning is a source's own quirk,
+with its count: bars next to a hole that were built from fewer minutes, ticks that hold a part of
+the volume.
 """
 
 from __future__ import annotations
