@@ -138,8 +138,8 @@ def _coverage(schema: Schema, day: Day, start: Mapping[str, I64]) -> F32:
             shares[block.name] = _column_share(day, block)
         else:
             view = day.views[block.clock]
-            present = view.cut(np.isfinite(_presence(day.clocks[block.clock], block)).astype(float))
-            counts = np.concatenate(([0.0], np.cumsum(np.nan_to_num(present))))
+            present = np.isfinite(view.cut(_presence(day.clocks[block.clock], block)))
+            counts = np.concatenate(([0], np.cumsum(present)))
             low = np.maximum(start[block.clock], view.row - block.window + 1)
             shares[block.name] = (counts[view.row + 1] - counts[low]) / block.window
     least = np.min(list(shares.values()), axis=0)

@@ -43,7 +43,7 @@ def content_digest(before: bytes, *parts: Bars | Seconds | Trades | np.ndarray |
             continue
         columns = [part] if isinstance(part, np.ndarray) else _columns(part)
         for column in columns:
-            digest.update(f"{column.dtype}{column.shape}".encode())
+            digest.update(f"{column.dtype.str}{column.shape}".encode())
             digest.update(np.ascontiguousarray(column).data)
     return digest.digest()
 

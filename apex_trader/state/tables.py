@@ -33,8 +33,9 @@ SIGMA_HALF_LIFE = {"1s": 300.0, "1m": 60.0, "1h": 60.0, "1d": 60.0}
 #: ε of ln((V + ε) / (V̄ + ε)), as a share of V̄: an empty second gives ln(0.05 / 1.05) = -3.0.
 VOLUME_EPSILON = 0.05
 #: Divisor of the stretch, by clock: most seconds hardly move, so their mean range is small against
-#: their deviation; undivided, 7% to 45% of real seconds would be clipped.
-STRETCH_DIVISOR = {"1s": 2.5, "1m": 1.0, "1h": 1.0, "1d": 1.0}
+#: their deviation; undivided, 7% to 45% of real seconds and 1.1% of a quiet year's minutes would
+#: be clipped.
+STRETCH_DIVISOR = {"1s": 2.5, "1m": 1.5, "1h": 1.0, "1d": 1.0}
 #: Half-lives of the tick columns, in seconds.
 TICK_VOLUME, TICK_FLOW = 300.0, 60.0
 #: Rows over which inter-arrival times are pooled.

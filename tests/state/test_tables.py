@@ -11,6 +11,7 @@ from apex_trader.state.schema import PRIMARY_COLUMNS, REFERENCE_COLUMNS, TICK_CO
 from apex_trader.state.stretch import dense_grid, sparse_grid
 from apex_trader.state.tables import (
     ARRIVAL_EPSILON,
+    STRETCH_DIVISOR,
     VOLUME_EPSILON,
     arrival_dispersion,
     bar_table,
@@ -170,7 +171,9 @@ def test_bar_columns_follow_their_formulas():
     before = np.concatenate(([np.nan], close[:-1]))
     high, low = np.log(bars.high[: i + 1]), np.log(bars.low[: i + 1])
     true_range = (w * (np.fmax(high, before) - np.fmin(low, before))).sum() / w.sum()
-    assert columns["stretch"][i] == pytest.approx((close[-1] - average) / true_range, rel=1e-9)
+    assert columns["stretch"][i] == pytest.approx(
+        (close[-1] - average) / (STRETCH_DIVISOR["1m"] * true_range), rel=1e-9
+    )
 
 
 def test_sigma_is_never_below_one_tick():
