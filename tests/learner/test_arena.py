@@ -39,7 +39,7 @@ def states_alone(number: int, mirrored: bool) -> torch.Tensor:
     return gather(tables, rows, torch.full(rows.shape, mirrored))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(visits=st.lists(st.integers(0, 5), min_size=1, max_size=12), slots=st.integers(1, 4))
 def test_however_segments_rotate_each_gives_the_states_it_gives_alone(
     visits: list[int], slots: int

@@ -23,7 +23,7 @@ def random_arrays(size: int, seed: int) -> BatchArrays:
     )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(size=st.integers(1, 70), seed=st.integers(0, 99))
 def test_each_column_arrives_whole_and_in_place(size: int, seed: int) -> None:
     staging = BatchStaging(size, torch.device("cpu"))

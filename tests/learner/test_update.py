@@ -72,7 +72,7 @@ def test_the_rewarded_action_becomes_the_greedy_one(arena: DeviceArena) -> None:
     rows = np.arange(SIZE, dtype=np.int32)
     best = np.where(np.arange(SIZE) % 2, 2, 0)
     rng = np.random.default_rng(1)
-    for _ in range(250):
+    for _ in range(150):
         action = rng.integers(0, 3, SIZE)
         sample = replace(
             random_sample(SIZE), row=rows, next_row=rows, segment=np.zeros(SIZE, np.int32),
