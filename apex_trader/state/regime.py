@@ -125,7 +125,12 @@ def regime_table(
     ``minutes``, from ``regime_carry``; then the first ``LOOKBACK_MINUTES`` rows have shorter
     windows behind them than the history has. floor: least σ, in log price (one tick).
     Columns are clipped to ±5; NaN where a window is not full yet or the source has nothing.
+    Raises ConfigError for bars of another clock or an impossible range, DataError for seconds that
+    are not consecutive.
     """
+    for bars, clock in ((minutes, "1m"), (hours, "1h"), (days, "1d")):
+        if bars.clock != clock:
+            raise ConfigError("clock", bars.clock, f"{clock} bars in this place")
     rows = _emitted(len(minutes), emit_from, emit_to)
     state = RegimeCarry.start() if carry is None else carry
     series, _ = _recursions(minutes.slice(0, rows.stop), reference_minutes, state, floor)

@@ -443,6 +443,8 @@ def test_what_cannot_be_used_is_named() -> None:
     here = market(13, bars=100)
     with pytest.raises(ConfigError):
         here.table(emit_from=50, emit_to=101)
+    with pytest.raises(ConfigError, match="1h"):
+        replace(here, hours=here.days).table()
     holes = SecondCloses(np.array([0, 2 * SECOND]), np.zeros(2), np.zeros(2))
     with pytest.raises(DataError, match="row 1"):
         replace(here, seconds=holes).table()
