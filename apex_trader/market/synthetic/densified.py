@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.source import LookbackSource, MarketInfo
+from apex_trader.market.synthetic.assembly import assemble
 from apex_trader.market.synthetic.base import Generator
-from apex_trader.market.synthetic.bridge import STEPS, cell_of, draw_walks, lattice
+from apex_trader.market.synthetic.bridge import cell_of, draw_walks, lattice
 from apex_trader.market.synthetic.inside import InsideLaw, Minutes, trades_inside
 from apex_trader.market.synthetic.parameters import Parameter
 from apex_trader.market.synthetic.ranges import minute_sigma
-from apex_trader.market.synthetic.world import Piece, World
+from apex_trader.market.synthetic.world import Piece, SyntheticMarket, World
 from apex_trader.market.types import Bars, Trades
 from apex_trader.time import DAY, MINUTE, format_date, parse_time
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-DAY_MINUTES = DAY // MINUTE
+#: Days on both sides whose minutes also measure a day's correlation.
+AROUND = 2
 #: Correlation of the symbols where a day has too few common minutes to measure it.
 USUAL_CORRELATION, FEWEST_MINUTES = 0.8, 120
 
@@ -85,6 +87,27 @@ class Densified(Generator):
         return DensifiedWorld(bars, infos, InsideLaw.of(resolved), start, end, seed)
 
 
+def densify(
+    bars: Mapping[str, Bars],
+    seed: int,
+    *,
+    tick_size: float = 0.01,
+    lot_size: float = 0.0001,
+    **parameters: object,
+) -> dict[str, SyntheticMarket]:
+    """Fill minute bars that are in memory, by name of the new market; parameters as of the
+    generator (those of place and time do not matter)."""
+    resolved = Densified().resolve(parameters)
+    label = {"generator": Densified.name, "seed": seed, **resolved}
+    start = min(int(b.ts[0]) for b in bars.values()) // DAY * DAY
+    end = max(int(b.ts[-1]) for b in bars.values()) // DAY * DAY + DAY
+    infos = {
+        market: MarketInfo(market, tick_size=tick_size, lot_size=lot_size, synthetic=label)
+        for market in bars
+    }
+    return assemble(DensifiedWorld(bars, infos, InsideLaw.of(resolved), start, end, seed))
+
+
 def _minutes(store: MarketStore, source: str, start: int, end: int) -> Bars:
     bars = store.read_bars(source, "1m", start, end)
     if len(bars) == 0:
@@ -127,6 +150,8 @@ class DensifiedWorld(World):
         self._markets = list(bars)
         sigma_seed, self._day_seed = np.random.SeedSequence(seed).spawn(2)
         self._ts = np.unique(np.concatenate([b.ts for b in bars.values()]))
+        # where the minutes begin and end, nothing is said of the rest of the day
+        self._spans = [(int(b.ts[0]), int(b.ts[-1]) + MINUTE) for b in bars.values()]
         self._minutes = [
             Minutes.of(bars[market], self._ts, infos[market]) for market in self._markets
         ]
@@ -137,23 +162,33 @@ class DensifiedWorld(World):
         """The tape, a day of every market at a time."""
         first_id = [0] * len(self._markets)
         for day in range(self._start, self._end, DAY):
-            rows = slice(*(int(k) for k in np.searchsorted(self._ts, [day, day + DAY])))
-            for k, trades in enumerate(self._day(day, rows, first_id)):
+            for k, trades in enumerate(self._day(day, first_id)):
                 first_id[k] += len(trades)
-                yield Piece(self._markets[k], trades, day, day + DAY)
+                start, end = max(day, self._spans[k][0]), min(day + DAY, self._spans[k][1])
+                if start < end:
+                    yield Piece(self._markets[k], trades, start, end)
 
     def hidden(self, market: str) -> dict[str, NDArray[Any]]:
         """Nothing is hidden."""
         return {}
 
-    def _day(self, day: int, rows: slice, first_id: list[int]) -> list[Trades]:
+    def _rows(self, start: int, end: int) -> slice:
+        low, high = np.searchsorted(self._ts, [start, end])
+        return slice(int(low), int(high))
+
+    def _day(self, day: int, first_id: list[int]) -> list[Trades]:
+        rows = self._rows(day, day + DAY)
+        around = self._rows(day - AROUND * DAY, day + (AROUND + 1) * DAY)
         root = self._day_seed
         seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, day // DAY)).spawn(
             2 + len(self._markets)
         )
         minutes = [m.rows(rows) for m in self._minutes]
         sigma = [values[rows] for values, _ in self._ranges]
-        walks, widths, lows = self._walks(minutes, sigma, np.random.default_rng(seeds[0]))
+        correlation = _correlation([m.rows(around) for m in self._minutes])
+        walks, widths, lows = self._walks(
+            minutes, sigma, correlation, np.random.default_rng(seeds[0])
+        )
         pace = self._law.pace(len(self._ts[rows]), np.random.default_rng(seeds[1]))
         return [
             trades_inside(
@@ -164,7 +199,11 @@ class DensifiedWorld(World):
         ]  # fmt: skip
 
     def _walks(
-        self, minutes: list[Minutes], sigma: list[F64], rng: np.random.Generator
+        self,
+        minutes: list[Minutes],
+        sigma: list[F64],
+        correlation: float,
+        rng: np.random.Generator,
     ) -> tuple[I64, list[F64], list[F64]]:
         """(cells walked [2, minutes, steps + 1], width of the cells, log price of their floor)."""
         count = len(minutes[0].ts)
@@ -179,20 +218,20 @@ class DensifiedWorld(World):
             last[k] = cell_of(minute.log_close, low, reach, cells[k])
             widths.append(reach / cells[k])
             lows.append(low)
-        walks = draw_walks(first, last, cells, chance, _correlation(minutes), rng)
+        walks = draw_walks(first, last, cells, chance, correlation, rng)
         return walks, widths, lows
 
 
 def _correlation(minutes: list[Minutes]) -> float:
-    """Of the day's minute returns; only of use where there are two markets."""
+    """Of the minutes' log returns, by how often their signs agree: ρ = sin(π/2·mean sign·sign).
+
+    That holds for every elliptical law (Lindskog, McNeil & Schmock 2003), so also for returns of
+    changing volatility, where the usual estimate weighs the wildest minutes alone.
+    """
     if len(minutes) < 2:
         return 0.0
-    both = (minutes[0].reach > 0) & (minutes[1].reach > 0)
-    if both.sum() < FEWEST_MINUTES:
+    agree = np.sign(minutes[0].move) * np.sign(minutes[1].move)
+    known = agree[agree != 0]
+    if len(known) < FEWEST_MINUTES:
         return USUAL_CORRELATION
-    # each minute counts alike, however volatile: that is what holds inside a minute
-    moves = [m.move[both] / m.reach[both] for m in minutes]
-    return float(np.clip(np.corrcoef(moves[0], moves[1])[0, 1], -0.99, 0.99))
-
-
-__all__ = ["STEPS", "Densified", "DensifiedWorld"]
+    return float(np.clip(np.sin(0.5 * np.pi * known.mean()), -0.99, 0.99))
