@@ -1,0 +1,503 @@
+"""A whole run on Ray: the driver starts the parts, moves metadata between them, revives them.
+
+Experience goes from actors to shards, batches from shards to the learner, weights from the learner
+to the actors; the driver sees counts and figures. A part that died is restarted by Ray and started
+again here: rollouts anew, a shard from its snapshot, the learner from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from apex_trader.errors import ApexError
+from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import MarketData
+from apex_trader.runtime.parts import ROTATION
+from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.ray_actors import (
+    NOT_STARTED,
+    EvaluatorActor,
+    LearnerActor,
+    Market,
+    PretrainShell,
+    RolloutActor,
+    SegmentServer,
+    ShardActor,
+    WeightBoard,
+)
+from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.session import Session
+from learner.checkpoint import Checkpoint, json_part, state_part
+
+#: Seconds that one call to an actor works before it reports.
+SLICE = 2.0
+#: Seconds between two rounds of the shards' figures.
+ROUND = 2.0
+#: Seconds that a part may take to answer a ``start``.
+START_LIMIT = 600.0
+
+Ref = Any
+Handle = Any
+
+
+class RayRun:
+    """Pretrains, trains and checkpoints on a Ray cluster. See ``SerialRun`` for the same in one
+    process; both have the same arguments."""
+
+    def __init__(self, config: Config, data: MarketData, session: Session) -> None:
+        self.config, self.data, self.session = config, data, session
+        self.progress = Progress()
+        self.updates = 0
+        self.pretrain_state: dict[str, Any] | None = None
+        self.extractor: list[Ref] = []
+        self.extractor_version: str | None = None
+        self._flying: dict[Ref, Callable[[Any], None]] = {}
+        self._failed: dict[Ref, Callable[[], None]] = {}
+        self._shard_metrics: dict[int, dict[str, float]] = {}
+        self._actor_metrics: dict[int, dict[str, float]] = {}
+        self._learner_metrics: dict[str, float] = {}
+        self._snapshots: dict[int, bytes] = {}
+        self._learner_state: bytes | None = None
+        self._restarts: dict[str, int] = {}
+        self._evaluating = False
+
+    # --- the run ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Everything until the budget of updates or seconds is spent."""
+        self._connect()
+        try:
+            checkpoint = self.session.resumed()
+            self._make_parts()
+            self._supply_extractor(checkpoint)
+            self._start_parts(checkpoint)
+            self._train()
+        finally:
+            ray.shutdown()
+
+    def _connect(self) -> None:
+        cluster = self.config.cluster
+        if cluster.address == "local":
+            ray.init(
+                num_cpus=cluster.cpus or None,
+                object_store_memory=cluster.object_store_mb * 2**20,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+        else:
+            ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        self._check_resources()
+
+    def _check_resources(self) -> None:
+        cluster, have = self.config.cluster, ray.cluster_resources()
+        need = (
+            cluster.actors * cluster.actor_cpus
+            + self.config.replay.shards * cluster.shard_cpus
+            + cluster.learner_cpus
+        )
+        if cluster.address == "local" and need > have.get("CPU", 0.0):
+            raise ApexError(
+                f"the parts reserve {need:g} CPUs and this machine has {have.get('CPU', 0):g}: "
+                "lower cluster.actors, cluster.actor_cpus or replay.shards, or raise cluster.cpus"
+            )
+
+    # --- parts -----------------------------------------------------------------------------
+
+    def _make_parts(self) -> None:
+        config, cluster = self.config, self.config.cluster
+        agent = self.data.numbers(self.data.periods.agent)
+        rotation = np.random.default_rng([config.seed, ROTATION])
+        self.active = ActiveDays(agent, config.train.resident_days, rotation)
+        others = len(self.data.periods.extractor) + len(self.data.periods.validation)
+        keep = len(self.active.current) + others + 2
+        self.server = self._remote(SegmentServer, 0.1).remote(
+            config, str(self.session.folder.path), keep
+        )
+        self.board = self._remote(WeightBoard, 0).remote()
+        self.shards = [
+            self._remote(ShardActor, cluster.shard_cpus).remote(config, k)
+            for k in range(config.replay.shards)
+        ]
+        self.rollouts = [
+            self._remote(RolloutActor, cluster.actor_cpus).remote(config, k)
+            for k in range(cluster.actors)
+        ]
+        self.learner = self._remote(
+            LearnerActor, cluster.learner_cpus, cluster.learner_gpus
+        ).remote(config)
+        self.evaluator = self._remote(EvaluatorActor, 0.1).remote(config)
+
+    def _remote(self, kind: type, cpus: float, gpus: float = 0.0) -> Any:
+        restarts = self.config.cluster.restarts
+        return ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=restarts)(kind)
+
+    def _start_parts(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self.session.display.phase("building market segments", 1)
+        market = self._market(self.active.current)
+        self.session.display.advance(1)
+        for k in range(len(self.shards)):
+            self._wait(self._start_shard(k))
+        self.updates = self._wait(self._start_learner())
+        self.session.display.say(self._wait(self.learner.summary.remote()))
+        for reference in [self._start_rollout(k, market) for k in range(len(self.rollouts))]:
+            self._wait(reference)
+        if self.data.periods.validation:
+            self._wait(self._start_evaluator())
+
+    def _start_shard(self, k: int) -> Ref:
+        incarnation = self._restarts.get(f"shard {k}", 0)
+        return self.shards[k].start.remote(incarnation, self._snapshots.get(k))
+
+    def _start_rollout(self, k: int, market: Market) -> Ref:
+        return self.rollouts[k].start.remote(
+            market, self.data.trading, self.data.periods.agent_from, len(self.rollouts),
+            self.shards, self.board, self._restarts.get(f"rollout {k}", 0),
+        )  # fmt: skip
+
+    def _start_learner(self) -> Ref:
+        return self.learner.start.remote(
+            self.data.trading, len(self.active.current) + 1, self.server, self.extractor,
+            self.shards, self.board, self._learner_state,
+        )  # fmt: skip
+
+    def _start_evaluator(self) -> Ref:
+        numbers = self.data.numbers(self.data.periods.validation)
+        return self.evaluator.start.remote(self._market(numbers), self.data.trading)
+
+    def _market(self, numbers: list[int]) -> Market:
+        market: Market = self._wait(self.server.market.remote(numbers, self.extractor))
+        return market
+
+    def _wait(self, reference: Ref) -> Any:
+        """A part's answer; its death or silence here ends the run with the reason."""
+        try:
+            return ray.get(reference, timeout=START_LIMIT)
+        except RayActorError as error:
+            raise ApexError(f"a part of the run died while starting: {error}") from None
+
+    # --- extractor -------------------------------------------------------------------------
+
+    def _needs_cnn(self) -> bool:
+        return self.data.schema.has("cnn_hidden") or self.data.schema.has("cnn_predictions")
+
+    def _supply_extractor(self, checkpoint: Checkpoint | None) -> None:
+        if not self._needs_cnn():
+            return
+        if checkpoint is not None:
+            self.pretrain_state = checkpoint.state("pretrain.pt")
+            assert self.pretrain_state is not None
+            self._adopt(self.pretrain_state["extractor"])
+            return
+        self.session.display.phase("pretraining the CNN", self.config.pretrain.steps)
+        shell = self._begin_pretraining()
+        done = False
+        while not done:
+            done, metrics = self._wait(shell.advance.remote(SLICE))
+            self._log_pretrain(metrics)
+        self._finish_pretraining(shell)
+
+    def _begin_pretraining(self) -> Handle:
+        shell = self._remote(PretrainShell, 0.1).remote(self.config)
+        numbers = self.data.numbers(self.data.periods.extractor)
+        market = self._wait(self.server.market.remote(numbers, []))
+        self._wait(shell.begin.remote(market, self.pretrain_state))
+        return shell
+
+    def _finish_pretraining(self, shell: Handle) -> None:
+        extractor, state, metrics = self._wait(shell.finish.remote())
+        ray.kill(shell)
+        self.pretrain_state = state
+        self._adopt(extractor)
+        self.session.metrics.log({"pretrain/step": float(self.config.pretrain.steps), **metrics})
+
+    def _adopt(self, state: dict[str, Any]) -> None:
+        frozen = FrozenExtractor.from_state(state, self.data.schema)
+        self.session.store_extractor(frozen)
+        self.extractor_version = frozen.version
+        self.extractor = [ray.put(state)]
+
+    def _log_pretrain(self, metrics: dict[str, float]) -> None:
+        done = metrics.get("pretrain/progress", 0.0) * self.config.pretrain.steps
+        self.session.display.advance(done)
+        if "pretrain/step" in metrics:
+            self.session.metrics.log(metrics)
+
+    def _refit(self) -> None:
+        """Begin a refit beside the run; its extractor is supplied to every part when it is done."""
+        if not self._needs_cnn() or "pretrain" in self._restarts:
+            return
+        self._restarts["pretrain"] = 0
+        self._advance_refit(self._begin_pretraining())
+
+    def _advance_refit(self, shell: Handle) -> None:
+        def answer(result: tuple[bool, dict[str, float]]) -> None:
+            done, metrics = result
+            if "pretrain/step" in metrics:
+                self.session.metrics.log(metrics)
+            if done:
+                self._restarts.pop("pretrain")
+                self._finish_pretraining(shell)
+                self._supply_everywhere()
+            else:
+                self._advance_refit(shell)
+
+        def failed() -> None:
+            self._restarts.pop("pretrain")
+            self.session.display.say("the refit of the extractor died: the old one stays")
+
+        self._fly(shell.advance.remote(SLICE), answer, failed)
+
+    def _supply_everywhere(self) -> None:
+        """Swap the CNN rows of every part for those of the new extractor."""
+        market = self._market(self.active.current)
+        self._fly(self.learner.swap_extractor.remote(self.extractor), _ignore, _nothing)
+        for rollout in self.rollouts:
+            self._fly(rollout.set_market.remote(market), _ignore, _nothing)
+        if self.data.periods.validation:
+            self._fly(self._start_evaluator(), _ignore, _nothing)
+
+    # --- training --------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        config = self.config
+        self.session.display.phase("training", config.train.updates)
+        started, before = time.monotonic(), self.progress.seconds
+        self._round_due = 0.0
+        self._run_learner()
+        for k in range(len(self.rollouts)):
+            self._run_rollout(k)
+        while self.updates < config.train.updates:
+            self.progress.seconds = before + time.monotonic() - started
+            if 0 < config.train.seconds <= self.progress.seconds:
+                break
+            self._poll(timeout=0.5)
+            self._round()
+            self._events()
+        self._finish_training()
+
+    def _events(self) -> None:
+        train, due = self.config.train, self.progress.due
+        self.session.display.advance(self.updates)
+        if self._learner_metrics and self._actor_metrics and self._shard_metrics:
+            self._log_metrics()
+        if self.active.rotates and due("rotate", self.updates, train.rotate_every):
+            self._rotate()
+        if due("pretrain", self.updates, train.pretrain_every):
+            self._refit()
+        if due("evaluate", self.updates, train.evaluate_every):
+            self._evaluate()
+        if due("checkpoint", self.updates, train.checkpoint_every):
+            self._save()
+
+    def _finish_training(self) -> None:
+        """Let evaluations end, judge the last weights, write the last checkpoint."""
+        deadline = time.monotonic() + START_LIMIT
+        while self._evaluating and time.monotonic() < deadline:
+            self._poll(timeout=0.5)
+        self._evaluate(wait=True)
+        self._save()
+
+    def _fly(
+        self, reference: Ref, answer: Callable[[Any], None], failed: Callable[[], None]
+    ) -> None:
+        """Call ``answer`` with the result when it is there, ``failed`` when its actor died."""
+        self._flying[reference], self._failed[reference] = answer, failed
+
+    def _poll(self, timeout: float) -> None:
+        """Hand over what has arrived."""
+        if not self._flying:
+            time.sleep(timeout)
+            return
+        done, _ = ray.wait(list(self._flying), num_returns=1, timeout=timeout)
+        for reference in done:
+            answer, failed = self._flying.pop(reference), self._failed.pop(reference)
+            try:
+                result = ray.get(reference)
+            except RayActorError:
+                failed()
+                continue
+            if isinstance(result, str) and result == NOT_STARTED:
+                failed()
+            else:
+                answer(result)
+
+    # --- the parts' loops ------------------------------------------------------------------
+
+    def _run_rollout(self, k: int) -> None:
+        def answer(result: dict[str, Any]) -> None:
+            self.progress.decisions += result["steps"]
+            self.progress.inserted += result["inserted"]
+            if result["metrics"]:
+                self._actor_metrics[k] = result["metrics"]
+            self.learner.observe.remote([result["version"]])
+            self._run_rollout(k)
+
+        def failed() -> None:
+            self._count_restart(f"rollout {k}")
+            market = self._market(self.active.current)
+            self._fly(self._start_rollout(k, market), lambda _: self._run_rollout(k), failed)
+
+        self._fly(self.rollouts[k].run.remote(SLICE), answer, failed)
+
+    def _run_learner(self) -> None:
+        def answer(result: dict[str, Any]) -> None:
+            self.updates = result["updates"]
+            self._learner_metrics |= result["metrics"]
+            self._run_learner()
+
+        def restarted(updates: int) -> None:
+            self.session.display.say(f"the learner goes on from update {updates:,}")
+            self.updates = updates
+            self._run_learner()
+
+        def failed() -> None:
+            self._count_restart("learner")
+            self._fly(self._start_learner(), restarted, failed)
+
+        until = self.config.train.updates
+        self._fly(self.learner.train.remote(until, SLICE), answer, failed)
+
+    def _round(self) -> None:
+        """Ask the shards for figures and tell each of the others' size and mass."""
+        if time.monotonic() < self._round_due:
+            return
+        self._round_due = time.monotonic() + ROUND
+        for k in range(len(self.shards)):
+            self._ask_shard(k)
+
+    def _ask_shard(self, k: int) -> None:
+        others = [m for j, m in self._shard_metrics.items() if j != k]
+        size = sum(m["replay/size"] for m in others)
+        mass = sum(m["replay/mass"] for m in others)
+
+        def answer(metrics: dict[str, float]) -> None:
+            self._shard_metrics[k] = metrics
+
+        def failed() -> None:
+            self._count_restart(f"shard {k}")
+            there = "its snapshot" if k in self._snapshots else "empty: there is no snapshot yet"
+            self.session.display.say(f"replay shard {k} goes on from {there}")
+            self._shard_metrics.pop(k, None)
+            self._fly(self._start_shard(k), _ignore, failed)
+
+        share = 1.0 / len(self.shards)
+        self._fly(self.shards[k].status.remote(share, int(size), mass), answer, failed)
+
+    def _count_restart(self, part: str) -> None:
+        self._restarts[part] = self._restarts.get(part, 0) + 1
+        limit = self.config.cluster.restarts
+        self.session.display.say(f"{part} died and is started again ({self._restarts[part]})")
+        if self._restarts[part] > limit:
+            raise ApexError(
+                f"{part} died {self._restarts[part]} times (cluster.restarts={limit}): look at its "
+                "log under /tmp/ray/session_latest/logs, then go on with resume="
+                f"{self.session.folder.path}"
+            )
+
+    def _rotate(self) -> None:
+        gone, _ = self.active.rotate()
+        market = self._market(self.active.current)
+        for rollout in self.rollouts:
+            self._fly(rollout.set_market.remote(market), _ignore, _nothing)
+        for shard in self.shards:
+            shard.evict_segment.remote(gone)
+        self.learner.evict.remote(gone)
+
+    # --- figures and checkpoints -----------------------------------------------------------
+
+    def _log_metrics(self) -> None:
+        actors = list(self._actor_metrics.values())
+        names = set().union(*actors)
+        merged = {name: float(np.mean([m[name] for m in actors if name in m])) for name in names}
+        shards = list(self._shard_metrics.values())
+        self.session.log_training(self.progress, merged, shards, self._learner_metrics)
+        restarts = sum(self._restarts.values())
+        self.session.metrics.log({"system/restarts": float(restarts)})
+        self._learner_metrics, self._actor_metrics = {}, {}
+
+    def _evaluate(self, wait: bool = False) -> None:
+        """Judge the learner's present weights on the validation days, beside the run."""
+        if not self.data.periods.validation or self._evaluating:
+            return
+        self._evaluating = True
+        updates = self.updates
+
+        def answer(figures: dict[str, float]) -> None:
+            self._evaluating = False
+            value = figures["eval/net_return"]
+            better = value > self.progress.best
+            self.progress.best = max(value, self.progress.best)
+            self.session.metrics.log({**figures, "eval/best_net_return": self.progress.best})
+            name = f"step-{updates:06d}"
+            if better and name in self.session.checkpoints.names():
+                self.session.mark_best(updates, value)
+
+        def failed() -> None:
+            self._evaluating = False
+            self._count_restart("evaluator")
+            self._fly(self._start_evaluator(), _ignore, _nothing)
+
+        # The checkpoint comes first, so that the best weights are still there when they win.
+        self._save()
+        weights = self.learner.weights.remote()
+        self._fly(self.evaluator.evaluate.remote(weights, updates), answer, failed)
+        while wait and self._evaluating:
+            self._poll(timeout=0.5)
+
+    def _save(self) -> None:
+        """Write a checkpoint of learner, replay and counters, once for each update count."""
+        try:
+            learner = ray.get(self.learner.snapshot.remote(), timeout=START_LIMIT)
+            shards = ray.get([s.snapshot.remote() for s in self.shards], timeout=START_LIMIT)
+        except RayError:
+            return  # a part is being restarted: the next checkpoint will hold it
+        if NOT_STARTED in (learner, *shards):
+            return
+        self._learner_state = learner["state"]
+        self._snapshots = dict(enumerate(shards))
+        updates = self.updates = learner["updates"]
+        if self.progress.marks.get("saved") == updates:
+            return
+        self.progress.marks["saved"] = updates
+        self.data.registry.load_state_dict(ray.get(self.server.keys.remote()))
+        parts: dict[str, Any] = {
+            "actor-learner.pt": learner["state"],
+            "pretrain.pt": state_part(self.pretrain_state),
+            "rotation.pt": state_part(self.active.state_dict()),
+            "progress.pt": state_part({**self.progress.state_dict(), "turn": 0}),
+            "restarts.json": json_part(self._restarts),
+            "registry.json": json_part(self.data.registry.state_dict()),
+        }
+        for k, snapshot in enumerate(shards):
+            parts[f"replay-{k}.pt"] = snapshot
+        self.session.save(updates, parts, self.extractor_version)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.data.registry.load_state_dict(checkpoint.json("registry.json"))
+        self.active.load_state_dict(checkpoint.state("rotation.pt"))
+        progress = checkpoint.state("progress.pt")
+        progress.pop("turn")
+        self.progress.load_state_dict(progress)
+        self._learner_state = checkpoint.read("actor-learner.pt")
+        self._restarts = checkpoint.json("restarts.json")
+        for k in range(len(self.shards)):
+            self._snapshots[k] = checkpoint.read(f"replay-{k}.pt")
+            self._restarts[f"shard {k}"] = self._restarts.get(f"shard {k}", 0) + 1
+
+
+def _ignore(_: Any) -> None:
+    """An answer that says nothing."""
+
+
+def _nothing() -> None:
+    """The loop of that part notices its death itself."""
