@@ -47,9 +47,9 @@ _NEVER = -1
 #: coin. cash: equity less the position's value at the mark. entry_price: fill price of the
 #: position, before slippage. realised, fee, slippage, paid: sums in quote currency since the reset
 #: (paid: funding). entry: log price the position was entered at, after slippage. trip_cost: log
-#: costs of the present round trip so far. deferred: log return of an unseen fill. rate: decayed
-#: count of transactions. first_moment, second_moment: of the step returns, decayed. log_equity,
-#: peak: sum of the step returns and its highest.
+#: costs of the present round trip so far. deferred: log return of an unseen fill and payment.
+#: rate: decayed count of transactions. first_moment, second_moment: of the step returns, decayed.
+#: log_equity, peak: sum of the step returns and its highest.
 ACCOUNT = np.dtype(
     [(name, np.int64) for name in ("position", "unseen", "entry_ts", "trade_ts")]
     + [(name, np.float64) for name in (
@@ -106,7 +106,7 @@ class MarketStep(NamedTuple):
 
     ts, next_ts: µs of the decisions. mark, next_mark: ln of the last price known at each.
     fill: ln price of an order decided at ts, before slippage, NaN when it is not filled; fill_ts
-    its time. funding: rate charged to a long position that is held at ts.
+    its time. funding: rate charged to a long position that is held into next_ts.
     """
 
     ts: int
@@ -206,7 +206,8 @@ def _book_quote(account: Record, trade: _Trade, step: MarketStep,
     quantity = account.quantity
     change = trade.quantity - quantity
     pnl = quantity * (next_price - price)
-    funding = quantity * price * step.funding if rules.funding else 0.0
+    payer = quantity if step.fill_ts >= step.next_ts else trade.quantity
+    funding = payer * next_price * step.funding if rules.funding else 0.0
     if change != 0.0:
         pnl += change * (next_price - trade.fill)
         account.realised += quantity * (trade.fill - account.entry_price)
@@ -229,38 +230,45 @@ def _close_trip(account: Record, log_price: float, leg: float, exposure: float) 
 
 
 @njit(cache=True, nogil=True)
+def _enter(account: Record, position: int, step: MarketStep, rules: Rules) -> tuple[int, float]:
+    """Ends the round trip that there is, begins the next; (held, trip) of ``Booked``."""
+    leg = rules.exposure * rules.fee
+    slip = rules.slippage if position > account.position else -rules.slippage
+    held, trip = -1, 0.0
+    if account.position != 0:
+        held = step.fill_ts - account.entry_ts
+        trip = _close_trip(account, step.fill + slip, leg, rules.exposure)
+    account.entry, account.trip_cost = step.fill + slip, leg
+    account.entry_ts = account.trade_ts = step.fill_ts
+    account.position = position
+    return held, trip
+
+
+@njit(cache=True, nogil=True)
 def _book_log(account: Record, position: int, step: MarketStep,
               rules: Rules) -> tuple[float, float, int, int, float]:  # fmt: skip
     """Books a step in log returns; (core, shown, transactions, held, trip) of ``Booked``."""
     before = account.position
-    change = position - before
-    transactions = abs(change)
+    transactions = abs(position - before)
+    late = step.fill_ts >= step.next_ts
+    payer = before if late else position
+    funding = rules.exposure * payer * step.funding if rules.funding else 0.0
     # Fees are linear, not ln(1 - fee), so that they are additive over transactions.
-    funding = rules.exposure * before * step.funding if rules.funding else 0.0
-    core = rules.exposure * before * (step.next_mark - step.mark) - funding
-    account.trip_cost += funding
-    shown = core + account.deferred
-    account.deferred, account.unseen = 0.0, 0
-    held, trip = -1, 0.0
-    if change != 0:
-        leg = rules.exposure * rules.fee
-        slip = rules.slippage if change > 0 else -rules.slippage
-        cost = transactions * (leg + rules.exposure * rules.slippage)
-        moved = rules.exposure * change * (step.next_mark - step.fill)
-        core += moved - cost
-        late = step.fill_ts >= step.next_ts
-        shown -= cost
-        if late:
-            account.deferred, account.unseen = moved, 1
-        else:
-            shown += moved
-        if before != 0:
-            held = step.fill_ts - account.entry_ts
-            trip = _close_trip(account, step.fill + slip, leg, rules.exposure)
-        account.entry, account.trip_cost = step.fill + slip, leg
-        account.entry_ts = step.fill_ts
-        account.trade_ts = step.fill_ts
-        account.position = position
+    cost = transactions * rules.exposure * (rules.fee + rules.slippage)
+    carried = rules.exposure * before * (step.next_mark - step.mark)
+    moved, held, trip = 0.0, -1, 0.0
+    if late:
+        account.trip_cost += funding
+    if transactions > 0:
+        moved = rules.exposure * (position - before) * (step.next_mark - step.fill)
+        held, trip = _enter(account, position, step, rules)
+    if not late:
+        account.trip_cost += funding
+    # What happens at next_ts itself, a late fill or a payment, is not yet known there.
+    unknown = (moved if late else 0.0) - funding
+    core = carried + moved - cost - funding
+    shown = core - unknown + account.deferred
+    account.deferred, account.unseen = unknown, 1 if late and transactions > 0 else 0
     return core, shown, transactions, held, trip
 
 

@@ -187,9 +187,10 @@ def _carry(rows: Records, ledger: Ledger, lanes: I64, before: I64, after: I64, r
            pnl: F64, ruined: Bool) -> None:  # fmt: skip
     for n in range(len(lanes)):
         account, now, later = ledger[lanes[n]], rows[before[n]], rows[after[n]]
-        step = MarketStep(now.ts, later.ts, now.mark, later.mark, np.nan, 0, 0.0)
+        step = MarketStep(now.ts, later.ts, now.mark, later.mark, np.nan, 0, now.funding)
         booked = book(account, account.position, step, rules)
-        pnl[n], ruined[n] = booked.pnl, booked.ruined
+        pnl[n] = booked.pnl - booked.fee - booked.slippage - booked.funding
+        ruined[n] = booked.ruined
 
 
 class Simulator:
@@ -288,8 +289,9 @@ class Simulator:
     def carry(self, lanes: I64, rows: I64) -> F64:
         """Takes accounts over a gap or into the next day, position and all: a backtest's account.
 
-        lanes [k] continue at later global rows [k]. Returns the price P&L of the jump [k] in quote
-        currency; there is no reward and no funding. A lane that is ruined by it has ended.
+        lanes [k] continue at later global rows [k]. Returns the P&L of the jump [k] in quote
+        currency, less the funding of the row that is left (a day's last row pays at midnight).
+        There is no reward. A lane that is ruined by it has ended.
         """
         lanes, rows = np.asarray(lanes, np.int64), self._checked(rows)
         before = self._lanes.row[lanes]

@@ -155,6 +155,20 @@ def test_longs_pay_positive_funding_and_shorts_receive_it(position, paid):
     assert book(new_ledger(1, config)[0], 1, held, spot).funding == 0.0
 
 
+@pytest.mark.parametrize(("late", "payer"), [(False, 1), (True, -1)])
+def test_funding_is_paid_by_the_position_held_into_the_payment(late, payer):
+    """A payment at the next decision comes before a fill on the bar that opens there."""
+    config = TradingConfig(fee=0.0)
+    ledger, rules = new_ledger(1, config), Rules.of(config)
+    book(ledger[0], -1, MarketStep(T0, T0 + FIVE, 0.0, 0.0, 0.0, T0 + SECOND, 0.0), rules)
+    at = T0 + 2 * FIVE if late else T0 + FIVE + SECOND
+    done = book(ledger[0], 1, MarketStep(T0 + FIVE, T0 + 2 * FIVE, 0.0, 0.0, 0.0, at, 1e-4), rules)
+    assert done.core == pytest.approx(-payer * 1e-4)
+    assert done.funding == pytest.approx(payer * 1.0)
+    assert done.trip == pytest.approx(-payer * 1e-4 if late else 0.0)
+    assert done.shown == 0.0
+
+
 def test_the_core_is_the_position_times_the_log_return_less_costs():
     config = TradingConfig(fee=0.0003, slippage_bps=2.0)
     ledger, rules = new_ledger(1, config), Rules.of(config)
@@ -165,7 +179,7 @@ def test_the_core_is_the_position_times_the_log_return_less_costs():
         after = ledger.position[0]
         split = step.mark if before == after else step.fill
         expected = before * (split - step.mark) + after * (step.next_mark - split)
-        expected -= abs(after - before) * (0.0003 + 0.0002) + before * step.funding
+        expected -= abs(after - before) * (0.0003 + 0.0002) + after * step.funding
         assert done.core == pytest.approx(expected, abs=1e-15)
 
 

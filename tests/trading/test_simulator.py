@@ -114,6 +114,32 @@ def test_the_core_adds_up_to_the_log_return_of_a_held_position(make):
     assert total == pytest.approx(-move - 0.001, abs=1e-12)
 
 
+def test_every_term_follows_from_what_the_states_before_and_after_show(make):
+    """Rate, moments and choppiness are in the account's features: the reward is Markov in them."""
+    chop = np.random.default_rng(1).random(200)
+    segment = make.walk(seed=1, rows=200, choppiness=chop)
+    trading = TradingConfig(trade_allowance=20.0)
+    reward = RewardConfig(frequency=1e-3, risk=1e-3, choppy_factor=2.0)
+    path = MarketPath.from_segments([segment])
+    sigma = path.arrays.sigma_decision
+    actions = np.repeat(random_actions(1, 67, 8), 3, axis=0)[:199]
+    used = 0
+    for step in run(Simulator(path, trading, reward, lanes=8), actions):
+        before, after = step.account.astype(np.float64), step.next_account.astype(np.float64)
+        excess = np.maximum(after[:, 3] - 1.0, 0.0)
+        frequency = -(excess**2) * (1.0 + 2.0 * chop[step.row])
+        np.testing.assert_allclose(step.terms[:, 1], frequency, rtol=1e-5)
+        core = step.terms[:, 0] / reward.scale
+        deviation = before[:, 5] * sigma[step.row]
+        mean = before[:, 4] * deviation
+        variance = np.maximum(deviation, sigma[step.row]) ** 2
+        second = mean**2 + variance
+        ratio = (second * (core - mean) - 0.5 * mean * (core**2 - second)) / variance**1.5
+        np.testing.assert_allclose(step.terms[:, 2], ratio, rtol=1e-4, atol=1e-5)
+        used += (excess > 0).sum()
+    assert used > 100
+
+
 @pytest.mark.parametrize("delay", [SECOND, FIVE])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1_000), row=st.integers(1, 38))
@@ -126,7 +152,8 @@ def test_nothing_at_or_after_a_decision_changes_its_account_features(make, delay
     mark[row + 1 :] += garbage.normal(0, 0.1, len(mark) - row - 1)
     late = segment.outcomes.fill_ts >= now
     fill[late] += garbage.normal(0, 0.1, late.sum())
-    funding = np.where(segment.decisions.ts >= now, 0.01, 0.0).astype(np.float32)
+    paid_from = segment.decisions.ts + FIVE >= now
+    funding = np.where(paid_from, 0.01, 0.0).astype(np.float32)
     poisoned = replace(
         segment,
         decisions=replace(segment.decisions, mark=mark),
@@ -270,7 +297,7 @@ def test_spot_never_goes_short(make):
 
 
 def test_a_backtests_account_is_carried_over_gaps_and_days(make):
-    one = make.walk(seed=1, rows=5, level=7.0)
+    one = make.walk(seed=1, rows=5, level=7.0, funding=np.array([0, 0, 0, 0, 1e-3]))
     two = make.walk(seed=2, rows=5, level=7.1, day=make.day + DAY)
     path = MarketPath.from_segments([one, two])
     simulator = Simulator(path)
@@ -278,7 +305,8 @@ def test_a_backtests_account_is_carried_over_gaps_and_days(make):
     before, quantity = simulator.equity[0], simulator.ledger.quantity[0]
     pnl = simulator.carry(np.array([0]), np.array([5]))
     jump = np.exp(two.decisions.mark[0]) - np.exp(one.decisions.mark[-1])
-    assert pnl[0] == pytest.approx(quantity * jump)
+    midnight = quantity * np.exp(two.decisions.mark[0]) * 1e-3
+    assert pnl[0] == pytest.approx(quantity * jump - midnight, rel=1e-6)
     assert simulator.equity[0] == pytest.approx(before + pnl[0])
     assert simulator.position[0] == 1
     assert steps[-1].truncated[0]
