@@ -128,7 +128,7 @@ def test_every_term_follows_from_what_the_states_before_and_after_show(make):
         before, after = step.account.astype(np.float64), step.next_account.astype(np.float64)
         excess = np.maximum(after[:, 3] - 1.0, 0.0)
         frequency = -(excess**2) * (1.0 + 2.0 * chop[step.row])
-        np.testing.assert_allclose(step.terms[:, 1], frequency, rtol=1e-5)
+        np.testing.assert_allclose(step.terms[:, 1], frequency, rtol=1e-5, atol=1e-6)
         core = step.terms[:, 0] / reward.scale
         deviation = before[:, 5] * sigma[step.row]
         mean = before[:, 4] * deviation
