@@ -199,6 +199,9 @@ def test_a_swap_that_fails_half_way_leaves_no_old_row_behind() -> None:
     with pytest.raises(MismatchError, match="39 CNN rows"):
         arena.swap_cnn("extractor-2", rows)
     arena.rows(np.zeros(1, np.int32), np.zeros(1, np.int32))
+    assert arena.tables.cnn is not None
+    first = arena.first_row(1)
+    assert arena.tables.cnn[first : first + 40].isnan().all()
     with pytest.raises(MismatchError, match="no CNN rows of extractor extractor-2"):
         arena.rows(np.ones(1, np.int32), np.zeros(1, np.int32))
 
