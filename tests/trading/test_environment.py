@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 from apex_trader.errors import ApexError, ConfigError
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.schema import PRIMARY_COLUMNS, Block, Schema
+from apex_trader.time import HOUR, MINUTE
 from apex_trader.trading.config import RewardConfig, TradingConfig
-from apex_trader.trading.environment import ENVIRONMENT_ID, TradingEnv
+from apex_trader.trading.environment import ENVIRONMENT_ID, TradingEnv, gathered
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.rewards import TERMS
 from apex_trader.trading.simulator import Simulator
@@ -91,3 +97,22 @@ def test_what_cannot_be_done_is_refused(path, make):
     nowhere = MarketPath.from_segments([make.walk(rows=2, gaps=(0,))])
     with pytest.raises(ApexError, match="no decision"):
         TradingEnv(nowhere, market_state)
+
+
+def test_its_market_state_is_the_one_gather_that_all_parts_share(make):
+    torch.set_num_threads(1)
+    schema = Schema("tiny", MINUTE, (Block("primary_1m", "1m", 4, PRIMARY_COLUMNS),), (), HOUR)
+    segment = make.walk(rows=40, interval=MINUTE)
+    n = np.arange(40, dtype=np.int32)
+    table = np.random.default_rng(0).normal(size=(43, 8)).astype(np.float32)
+    decisions = replace(segment.decisions, row={"1m": n + 3}, start={"1m": n},
+                        scale={"1m": np.ones((40, 2), np.float32)})  # fmt: skip
+    segment = replace(segment, tables={"primary_1m": table}, decisions=decisions,
+                      schema=schema.fingerprint)  # fmt: skip
+    tables = MarketTables.from_segments([segment], schema)
+    env = TradingEnv(MarketPath.from_segments([segment]), gathered(tables))
+    observation, _ = env.reset(options={"row": 7})
+    assert observation.shape == (32 + 8,)
+    np.testing.assert_array_equal(observation[:32], np.clip(table[7:11].ravel(), -5, 5))
+    observation = env.step(2)[0]
+    np.testing.assert_array_equal(observation[:32], np.clip(table[8:12].ravel(), -5, 5))
