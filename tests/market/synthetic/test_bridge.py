@@ -1,0 +1,118 @@
+"""Walks keep a minute's extremes and ends, and say nothing of what comes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apex_trader.market.synthetic.bridge import (
+    MAX_CELLS,
+    STEPS,
+    cell_of,
+    conditional_steps,
+    draw_walks,
+    lattice,
+)
+
+FINE = 300
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.data())
+def test_a_walk_meets_its_ends_and_touches_both_extremes(seed: int, data: st.DataObject) -> None:
+    cells = data.draw(st.integers(2, MAX_CELLS))
+    first, last = (data.draw(st.integers(0, cells - 1)) for _ in range(2))
+    chance = data.draw(st.floats(0.05, 0.8))
+    shape = np.ones((2, 1), np.int64)
+    walks = draw_walks(
+        first * shape, last * shape, cells * shape, chance * np.ones((2, 1)),
+        data.draw(st.floats(-0.95, 0.95)), np.random.default_rng(seed),
+    )[:, 0]  # fmt: skip
+    np.testing.assert_array_equal(walks[:, 0], first)
+    np.testing.assert_array_equal(walks[:, -1], last)
+    np.testing.assert_array_equal(walks.min(axis=1), 0)
+    np.testing.assert_array_equal(walks.max(axis=1), cells - 1)
+    assert np.abs(np.diff(walks, axis=1)).max() <= 1
+
+
+@given(st.floats(0.05, 0.8), st.floats(0.05, 0.8), st.floats(-0.95, 0.95))
+def test_conditional_steps_are_laws_with_the_asked_margins(
+    chance: float, other: float, correlation: float
+) -> None:
+    table = conditional_steps(chance, other, correlation)
+    np.testing.assert_allclose(table.sum(axis=1), 1.0)
+    assert (table >= -1e-12).all()
+    margin = np.array([other / 2, 1 - other, other / 2]) @ table[:3]
+    np.testing.assert_allclose(margin, [chance / 2, 1 - chance, chance / 2])
+    joint = np.array([other / 2, 1 - other, other / 2])[:, None] * table[:3]
+    step = np.array([-1, 0, 1])
+    covariance = step @ joint @ step
+    most = min(abs(correlation) * np.sqrt(chance * other), min(chance, other))
+    assert covariance == pytest.approx(np.sign(correlation) * most, abs=1e-9)
+
+
+def brownian_minutes(minutes: int, correlation: float) -> tuple[np.ndarray, ...]:
+    """(low, range, close) [2, minutes] of correlated Brownian motions from 0, unit deviation."""
+    rng = np.random.default_rng(7)
+    steps = rng.standard_normal((2, minutes, FINE)) / np.sqrt(FINE)
+    steps[0] = correlation * steps[1] + np.sqrt(1 - correlation**2) * steps[0]
+    path = np.concatenate([np.zeros((2, minutes, 1)), np.cumsum(steps, axis=2)], axis=2)
+    start, end = path[:, :, :-1], path[:, :, 1:]
+    reach = [
+        np.sqrt((end - start) ** 2 + 2 / FINE * rng.exponential(1.0, start.shape))
+        for _ in range(2)
+    ]
+    high = 0.5 * (start + end + reach[0]).max(axis=2)
+    low = 0.5 * (start + end - reach[1]).min(axis=2)
+    return low, high - low, path[:, :, -1]
+
+
+@pytest.fixture(scope="module")
+def walked() -> np.ndarray:
+    """Paths [2, minutes, STEPS + 1] drawn inside the minutes of two Brownian motions."""
+    minutes = 6000
+    low, reach, close = brownian_minutes(minutes, 0.8)
+    cells, chance = np.empty((2, minutes), np.int64), np.empty((2, minutes))
+    for k in range(2):
+        cells[k], chance[k] = lattice(reach[k], np.ones(minutes))
+    first = np.stack([cell_of(np.zeros(minutes), low[k], reach[k], cells[k]) for k in range(2)])
+    last = np.stack([cell_of(close[k], low[k], reach[k], cells[k]) for k in range(2)])
+    walks = draw_walks(first, last, cells, chance, 0.8, np.random.default_rng(0))
+    path = low[:, :, None] + (walks + 0.5) * (reach / cells)[:, :, None]
+    share = np.linspace(0, 1, STEPS + 1)
+    at_close = (close - path[:, :, -1])[:, :, None]
+    return path - path[:, :, :1] * (1 - share) + at_close * share
+
+
+def test_inside_brownian_minutes_the_walk_is_brownian(walked: np.ndarray) -> None:
+    steps = np.diff(walked, axis=2)
+    np.testing.assert_allclose((steps**2).sum(axis=2).mean(axis=1), 1.0, rtol=0.01)
+    covariance = (steps[0] * steps[1]).sum(axis=1).mean()
+    assert covariance == pytest.approx(0.8, abs=0.01)
+    tenth = np.diff(walked[0, :, ::12], axis=1)
+    np.testing.assert_allclose((tenth**2).mean(axis=0) * 10, 1.0, atol=0.09)
+
+
+@pytest.mark.parametrize("past", [10, 30, 60])
+def test_neither_symbols_past_tells_the_rest_of_a_minute(walked: np.ndarray, past: int) -> None:
+    """A path that ran to its close in a straight line would have a slope of STEPS/past - 1."""
+    known = walked[:, :, past]
+    rest = walked[:, :, -1] - known
+    for k in range(2):
+        slope = (known[k] @ rest[k]) / (known[k] @ known[k])
+        bound = 4 * rest[k].std() / np.sqrt(known[k] @ known[k]) + 0.03
+        assert abs(slope) < bound
+        gap = known[1 - k] - known[k]
+        slope = (gap @ rest[k]) / (gap @ gap)
+        assert abs(slope) < 4 * rest[k].std() / np.sqrt(gap @ gap) + 0.03
+
+
+def test_a_flat_minute_stays_where_it_is() -> None:
+    cells, chance = lattice(np.zeros(1), np.ones(1))
+    assert cells[0] == 1
+    assert chance[0] == 0
+    shape = np.zeros((2, 1), np.int64)
+    walks = draw_walks(shape, shape, shape + 1, np.zeros((2, 1)), 0.5, np.random.default_rng(0))
+    assert not walks.any()
