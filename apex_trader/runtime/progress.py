@@ -10,15 +10,16 @@ from typing import Any
 class Progress:
     """Counters of a run. seconds: of earlier sittings and this one, in training.
 
-    decisions: of all lanes; inserted: transitions; marks: event → update count at which it last
+    decisions: of all lanes; inserted: transitions, in so many deliveries; best: highest
+    validation figure so far; marks: event → update count at which it last
     happened.
     """
 
     decisions: int = 0
     inserted: int = 0
+    deliveries: int = 0
     seconds: float = 0.0
     best: float = float("-inf")
-    best_checkpoint: str = ""
     marks: dict[str, int] = field(default_factory=dict)
 
     def due(self, event: str, updates: int, every: int) -> bool:

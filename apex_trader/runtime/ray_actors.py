@@ -341,9 +341,9 @@ class LearnerActor:
         extractor: Sequence[Ref],
         shards: Sequence[Handle],
         board: Handle,
-        state: bytes | None,
+        saved: tuple[bytes, bytes] | None,
     ) -> int:
-        """Begin, from a saved state when there is one; answers the updates done so far."""
+        """Begin, from a saved (learner, publisher) when there is one; answers the updates done."""
         self._server, self._extractor, self._board = server, list(extractor), board
         self._shards = list(shards)
         schema = self._config.state.build()
@@ -351,10 +351,9 @@ class LearnerActor:
         self._arena = make_arena(self._config, schema, slots, self._load, device)
         learner = make_learner(self._config, schema, trading, self._arena)
         self._publisher = WeightPublisher(learner.network)
-        if state is not None:
-            saved = read_state(io.BytesIO(state))
-            learner.load_state_dict(saved["learner"])
-            self._publisher.load_state_dict(saved["publisher"])
+        if saved is not None:
+            learner.load_state_dict(read_state(io.BytesIO(saved[0])))
+            self._publisher.load_state_dict(read_state(io.BytesIO(saved[1])))
         self._learner = learner
         self._asked: dict[Ref, int] = {}
         self._ready: deque[Sample] = deque()
@@ -406,11 +405,14 @@ class LearnerActor:
         return {k: v.detach().cpu() for k, v in network.state_dict().items()}
 
     def snapshot(self) -> dict[str, Any] | str:
-        """{"updates", "state": bytes of learner and publisher}."""
+        """{"updates", and as bytes "learner", "publisher"}."""
         if self._learner is None:
             return NOT_STARTED
-        state = {"learner": self._learner.state_dict(), "publisher": self._publisher.state_dict()}
-        return {"updates": int(self._learner.updates), "state": state_bytes(state)}
+        return {
+            "updates": int(self._learner.updates),
+            "learner": state_bytes(self._learner.state_dict()),
+            "publisher": state_bytes(self._publisher.state_dict()),
+        }
 
     def process(self) -> int:
         """Process id."""

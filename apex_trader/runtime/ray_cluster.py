@@ -64,7 +64,7 @@ class RayRun:
         self._actor_metrics: dict[int, dict[str, float]] = {}
         self._learner_metrics: dict[str, float] = {}
         self._snapshots: dict[int, bytes] = {}
-        self._learner_state: bytes | None = None
+        self._learner_state: tuple[bytes, bytes] | None = None
         self._restarts: dict[str, int] = {}
         self._evaluating = False
 
@@ -463,7 +463,7 @@ class RayRun:
             return  # a part is being restarted: the next checkpoint will hold it
         if NOT_STARTED in (learner, *shards):
             return
-        self._learner_state = learner["state"]
+        self._learner_state = learner["learner"], learner["publisher"]
         self._snapshots = dict(enumerate(shards))
         updates = self.updates = learner["updates"]
         if self.progress.marks.get("saved") == updates:
@@ -471,10 +471,11 @@ class RayRun:
         self.progress.marks["saved"] = updates
         self.data.registry.load_state_dict(ray.get(self.server.keys.remote()))
         parts: dict[str, Any] = {
-            "actor-learner.pt": learner["state"],
+            "learner.pt": learner["learner"],
+            "publisher.pt": learner["publisher"],
             "pretrain.pt": state_part(self.pretrain_state),
             "rotation.pt": state_part(self.active.state_dict()),
-            "progress.pt": state_part({**self.progress.state_dict(), "turn": 0}),
+            "progress.pt": state_part(self.progress.state_dict()),
             "restarts.json": json_part(self._restarts),
             "registry.json": json_part(self.data.registry.state_dict()),
         }
@@ -485,11 +486,10 @@ class RayRun:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.data.registry.load_state_dict(checkpoint.json("registry.json"))
         self.active.load_state_dict(checkpoint.state("rotation.pt"))
-        progress = checkpoint.state("progress.pt")
-        progress.pop("turn")
-        self.progress.load_state_dict(progress)
-        self._learner_state = checkpoint.read("actor-learner.pt")
-        self._restarts = checkpoint.json("restarts.json")
+        self.progress.load_state_dict(checkpoint.state("progress.pt"))
+        self._learner_state = checkpoint.read("learner.pt"), checkpoint.read("publisher.pt")
+        if checkpoint.has("restarts.json"):
+            self._restarts = checkpoint.json("restarts.json")
         for k in range(len(self.shards)):
             self._snapshots[k] = checkpoint.read(f"replay-{k}.pt")
             self._restarts[f"shard {k}"] = self._restarts.get(f"shard {k}", 0) + 1

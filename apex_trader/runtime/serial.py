@@ -209,7 +209,6 @@ class SerialRun:
         self.shards = [
             ReplayShard(config.replay, k, 0, config.seed) for k in range(config.replay.shards)
         ]
-        self._turn = 0
         self.rollout = RolloutWorker(
             self._market(), make_network(config, data.schema, data.trading),
             config.rollout, data.trading, config.reward, seed=config.seed,
@@ -260,13 +259,14 @@ class SerialRun:
         parts = -(-len(result.transitions) // size)
         for part in np.array_split(np.arange(len(result.transitions)), max(parts, 1)):
             transitions, priorities = result.transitions.take(part), result.priorities[part]
-            while not self.shards[self._turn].insert(transitions, priorities):
+            shard = self.shards[self.progress.deliveries % len(self.shards)]
+            while not shard.insert(transitions, priorities):
                 if not self._learn_once():
                     raise ApexError(
                         "replay and learner wait for each other: raise replay.error_buffer, or "
                         "lower replay.min_size"
                     )
-            self._turn = (self._turn + 1) % len(self.shards)
+            self.progress.deliveries += 1
         self.progress.inserted += len(result.transitions)
         for tag in result.tags:
             for shard in self.shards:
@@ -336,7 +336,7 @@ class SerialRun:
                 "rollout-0.pt": state_part(self.rollout.state_dict()),
                 "pretrain.pt": state_part(self.pretrain.state_dict()),
                 "rotation.pt": state_part(self.active.state_dict()),
-                "progress.pt": state_part({**self.progress.state_dict(), "turn": self._turn}),
+                "progress.pt": state_part(self.progress.state_dict()),
                 "registry.json": json_part(self.data.registry.state_dict()),
             }
             for k, shard in enumerate(self.shards):
@@ -348,9 +348,8 @@ class SerialRun:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.learner.load_state_dict(checkpoint.state("learner.pt"))
         self.publisher.load_state_dict(checkpoint.state("publisher.pt"))
-        self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
+        if checkpoint.has("rollout-0.pt"):  # a checkpoint of the Ray runtime has none
+            self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
         for k, shard in enumerate(self.shards):
             shard.load_state_dict(checkpoint.state(f"replay-{k}.pt"), exact=True)
-        progress = checkpoint.state("progress.pt")
-        self._turn = int(progress.pop("turn"))
-        self.progress.load_state_dict(progress)
+        self.progress.load_state_dict(checkpoint.state("progress.pt"))
