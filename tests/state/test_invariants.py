@@ -9,11 +9,13 @@ import torch
 
 from apex_trader.market.source import MemorySource
 from apex_trader.state.builder import SegmentBuilder
+from apex_trader.state.clock_tables import DayView
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.mirror import mirror_map
 from apex_trader.state.schema import SCHEMAS, Schema
 from apex_trader.state.segment import Segment
-from apex_trader.time import DAY, MINUTE, SECOND
+from apex_trader.state.stretch import Grid
+from apex_trader.time import CLOCKS, DAY, HOUR, MINUTE, SECOND
 from tests.state.state_markets import (
     mirrored,
     poisoned,
@@ -109,6 +111,25 @@ def test_the_state_is_the_same_whether_the_store_ends_at_t_or_later(name):
     assert decided > 1
 
 
+@pytest.mark.parametrize("clock", ["1m", "1h", "1d"])
+def test_a_planted_leak_of_one_row_on_any_clock_is_caught(clock, monkeypatch):
+    name = "eth_minutes"
+    schema, pair = schema_of(name), market_of(name)
+    end = telling_times(name, pair)[0] + 7 * HOUR + 30 * MINUTE
+    honest = DayView.of
+
+    def leaking(grid: Grid, ts: np.ndarray, window: int) -> DayView:
+        ahead = grid.step if grid.step == CLOCKS[clock] else 0
+        return honest(grid, ts + ahead, window)
+
+    monkeypatch.setattr(DayView, "of", leaking)
+    day = end // DAY * DAY
+    now = builder(name, (until(pair[0], end), until(pair[1], end))).build(day)
+    later = builder(name, pair).build(day)
+    with pytest.raises(AssertionError):
+        assert_same_knowledge(now, later, schema, end)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_garbage_after_t_changes_nothing_at_t(name):
     schema, pair = schema_of(name), market_of(name)
@@ -202,9 +223,11 @@ def test_on_real_minutes_the_mirrored_markets_states_are_the_mirrored_states():
 
 @lru_cache
 def real_pair() -> Pair:
-    """Real minutes of February to April 2023, with the hours and days before."""
-    start, end = 1675209600_000_000, 1682899200_000_000
-    pair = real_sources(["2023"])
-    bars = [{c: b.between(start if c == "1m" else start - 60 * DAY, end) for c, b in s.clock_bars.items()}
-            for s in pair]  # fmt: skip
-    return (replace(pair[0], clock_bars=bars[0]), replace(pair[1], clock_bars=bars[1]))
+    """Real minutes of March 2023, with the hours and days of two months before."""
+    start, end = 1677628800_000_000, 1680307200_000_000
+    begin = {"1m": start, "1h": start - 60 * DAY, "1d": start - 60 * DAY}
+    primary, reference = (
+        replace(s, clock_bars={c: b.between(begin[c], end) for c, b in s.clock_bars.items()})
+        for s in real_sources(["2023"])
+    )
+    return primary, reference
