@@ -111,8 +111,8 @@ def decimal_step(values: NDArray[np.float64]) -> float | None:
     rest = values
     for places in range(DECIMALS + 1):
         scaled = rest * 10.0**places
-        # Parsed decimals are off by half a unit in the last place, at most.
-        off = np.abs(scaled - np.rint(scaled)) > 1e-7 + np.abs(scaled) * 1e-15
+        # A parsed decimal is off by a rounding or two.
+        off = np.abs(scaled - np.rint(scaled)) > 1e-12 + np.abs(scaled) * 1e-15
         if not off.any():
             return float(f"1e-{places}")
         rest = rest[off]
