@@ -196,7 +196,7 @@ def _carry(rows: Records, ledger: Ledger, lanes: I64, before: I64, after: I64, r
 class Simulator:
     """Steps L lanes over a market path. Every lane is ended until it is reset.
 
-    Costs: about 160 bytes a lane, plus a byte for each row of a day while the pivot bonus is on.
+    Memory: 224 bytes a lane, and one for each row of a day while the pivot bonus is on.
     """
 
     def __init__(
