@@ -19,6 +19,9 @@ from apex_trader.time import CLOCKS, MINUTE, SECOND
 
 #: Every column is clipped to ±CLIP as a guard.
 CLIP = 5.0
+#: Raised whenever a formula or a constant of a column changes: it is part of every schema's
+#: fingerprint, so what was computed or trained with another one is refused.
+FEATURES_VERSION = 1
 #: Account features appended by the simulator, see ``apex_trader.trading.account``.
 ACCOUNT_SIZE = 8
 HIDDEN_SIZE = 512
@@ -269,6 +272,7 @@ class Schema:
         """Hex digest of everything that gives a feature its meaning."""
         payload = asdict(self)
         payload.pop("columns")
+        payload["features"] = FEATURES_VERSION
         text = json.dumps(payload, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

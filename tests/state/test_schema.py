@@ -101,3 +101,9 @@ def test_the_fingerprint_follows_everything_that_gives_a_feature_its_meaning():
         Schema(schema.name, 5 * SECOND, schema.blocks[::-1], schema.horizons, schema.max_gap),
     ]
     assert len({schema.fingerprint, *(s.fingerprint for s in others)}) == 1 + len(others)
+
+
+def test_another_version_of_the_formulas_is_another_schema(monkeypatch):
+    before = eth_full(5).fingerprint
+    monkeypatch.setattr("apex_trader.state.schema.FEATURES_VERSION", 2)
+    assert eth_full(5).fingerprint != before
