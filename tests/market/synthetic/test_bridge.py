@@ -61,8 +61,7 @@ def brownian_minutes(minutes: int, correlation: float) -> tuple[np.ndarray, ...]
     path = np.concatenate([np.zeros((2, minutes, 1)), np.cumsum(steps, axis=2)], axis=2)
     start, end = path[:, :, :-1], path[:, :, 1:]
     reach = [
-        np.sqrt((end - start) ** 2 + 2 / FINE * rng.exponential(1.0, start.shape))
-        for _ in range(2)
+        np.sqrt((end - start) ** 2 + 2 / FINE * rng.exponential(1.0, start.shape)) for _ in range(2)
     ]
     high = 0.5 * (start + end + reach[0]).max(axis=2)
     low = 0.5 * (start + end - reach[1]).min(axis=2)

@@ -13,7 +13,7 @@ from tests.market.synthetic.worlds import BTC, ETH, market, net_profit, seen
 def test_the_cross_correlation_stands_at_the_delay_alone(delay: int) -> None:
     made = market("lead_lag", 1, delay=delay)
     eth, btc = (np.diff(made[name].hidden["log_price"]) for name in (ETH, BTC))
-    at = {lag: np.corrcoef(eth[lag:], btc[: len(btc) - lag])[0, 1] for lag in range(0, 61)}
+    at = {lag: np.corrcoef(eth[lag:], btc[: len(btc) - lag])[0, 1] for lag in range(61)}
     assert max(at, key=lambda lag: at[lag]) == delay
     assert at.pop(delay) == pytest.approx(np.sqrt(0.9), abs=0.02)
     assert max(abs(value) for value in at.values()) < 0.025

@@ -27,7 +27,9 @@ def test_the_half_life_is_recovered_from_traded_prices() -> None:
 
 
 def _misfit(half_life: float, lags: np.ndarray, measured: np.ndarray) -> float:
-    basis = np.stack([1 - np.exp2(-lags / half_life), lags.astype(float)], axis=1) / measured[:, None]
+    basis = (
+        np.stack([1 - np.exp2(-lags / half_life), lags.astype(float)], axis=1) / measured[:, None]
+    )
     fit, *_ = np.linalg.lstsq(basis, np.ones(len(lags)), rcond=None)
     return float(np.sum((basis @ fit - 1) ** 2))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,7 +90,7 @@ def test_a_trades_price_is_the_latent_price_in_the_mean() -> None:
 
 def test_the_first_fill_after_a_second_starts_is_not_told_by_the_last_trade() -> None:
     """The bounce is independent from order to order, so buying after a sale gains nothing."""
-    trades, mid = tape()
+    trades, _ = tape()
     second = trades.ts // SECOND
     starts = np.flatnonzero(np.r_[False, second[1:] != second[:-1]])
     last, entry, later = starts[:-40] - 1, starts[:-40], starts[40:]
@@ -97,7 +99,5 @@ def test_the_first_fill_after_a_second_starts_is_not_told_by_the_last_trade() ->
 
 
 def test_a_quiet_law_leaves_whole_stretches_empty() -> None:
-    from dataclasses import replace
-
     trades, _ = tape(law=replace(LAW, trades_per_second=0.02))
     assert 0 < len(trades) < 0.05 * SECONDS
