@@ -1,3 +1,8 @@
 """Distributed Ape-X training of trading agents on ETH/BTC market data."""
 
-__version__ = "0.1.0"
+from apex_trader.kernels import use_kernel_cache
+from apex_trader.version import VERSION
+
+__version__ = VERSION
+
+use_kernel_cache()
