@@ -71,10 +71,19 @@ class ClockStack(nn.Module):
 
 
 class ClockStacks(nn.Module):
-    """A stack for every (clock, window length) in use, concatenated: [B, size] → [B, width]."""
+    """A stack for every (clock, window length) in use, concatenated: [B, size] → [B, width].
+
+    dropout: share of (row, clock) pairs whose features are dropped whole while training, so that
+    no prediction hangs on one clock alone; the slow ones change so little that they tell dates
+    apart.
+    """
 
     def __init__(
-        self, blocks: tuple[Block, ...], offsets: Mapping[str, slice], config: StackConfig
+        self,
+        blocks: tuple[Block, ...],
+        offsets: Mapping[str, slice],
+        config: StackConfig,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         stacks = {}
@@ -83,10 +92,13 @@ class ClockStacks(nn.Module):
         ):
             stacks[f"clock_{clock}_{window}"] = ClockStack(tuple(group), offsets, config)
         self.stacks = nn.ModuleDict(stacks)
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(config.features) for name in stacks})
         self.width = len(stacks) * config.features
+        self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, flat: Tensor) -> Tensor:
-        """Flat state [B, size] → [B, width], each clock's features layer-normalised."""
-        parts = [self.norms[name](stack(flat)) for name, stack in self.stacks.items()]
-        return functional.gelu(torch.cat(parts, 1))
+        """Flat state [B, size] → [B, width]. Not normalised: inputs are scale-free already, and
+        how far a price has gone, not its pattern alone, is what a trade's costs are held against.
+        """
+        parts = [stack(flat) for stack in self.stacks.values()]
+        clocks = self.dropout(torch.stack(parts, 1))
+        return functional.gelu(clocks.flatten(1))

@@ -95,18 +95,21 @@ class CNNConfig:
     stack: the convolution stacks, one a clock. The default gives 1.8 M parameters on ``eth_full``.
     trunk: width of the layer that joins the clocks.
     dropout: share of the trunk's units dropped while fitting.
+    clock_dropout: share of (row, clock) pairs dropped whole while fitting.
     """
 
     stack: StackConfig = field(
         default_factory=lambda: StackConfig(channels=(64, 128), features=256)
     )
     trunk: int = 512
-    dropout: float = 0.1
+    dropout: float = 0.3
+    clock_dropout: float = 0.2
 
     def __post_init__(self) -> None:
         _whole("models.cnn.trunk", self.trunk)
-        if not 0.0 <= self.dropout < 1.0:
-            raise ConfigError("models.cnn.dropout", self.dropout, "a share in [0, 1)")
+        for name in ("dropout", "clock_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f"models.cnn.{name}", getattr(self, name), "a share in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,10 @@ class PretrainConfig:
     evaluate_every: steps between validations; the weights of the best one are kept.
     patience: validations without improvement after which fitting ends early, 0 for never.
     round_trip_cost: dead band of the classes, as a share of the price: two fees of 0.02%.
+    half_weight_labels: independent labels (the fitting time over the horizon) with which a horizon
+        has half of its full weight. Long horizons repeat a few labels over thousands of rows:
+        counted like short ones, they teach the network to tell the dates apart.
+    average: decay per step of the averaged weights that are validated and frozen, 0 for none.
     magnitude_weight, volatility_weight, pivot_weight: weights of those losses against the mean
         cross-entropy of the directions.
     baseline_rows: rows that the logistic regression is fitted on, 0 to leave it out.
@@ -135,7 +142,7 @@ class PretrainConfig:
     seconds: float = 0.0
     batch_size: int = 256
     mirror_share: float = 0.5
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-4
     weight_decay: float = 0.1
     warmup: int = 50
     grad_clip: float = 1.0
@@ -144,10 +151,12 @@ class PretrainConfig:
     evaluate_every: int = 100
     patience: int = 0
     round_trip_cost: float = 0.0004
+    half_weight_labels: float = 300.0
+    average: float = 0.98
     magnitude_weight: float = 0.2
     volatility_weight: float = 0.2
     pivot_weight: float = 0.2
-    baseline_rows: int = 20_000
+    baseline_rows: int = 10_000
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validation_rows", "evaluate_every"):
@@ -157,13 +166,15 @@ class PretrainConfig:
         for name in ("learning_rate", "grad_clip"):
             _positive(f"pretrain.{name}", getattr(self, name))
         for name in (
-            "seconds", "weight_decay", "round_trip_cost",
+            "seconds", "weight_decay", "round_trip_cost", "half_weight_labels",
             "magnitude_weight", "volatility_weight", "pivot_weight",
         ):  # fmt: skip
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"pretrain.{name}", value, "a number, at least 0")
         _share("pretrain.mirror_share", self.mirror_share)
+        if not 0.0 <= self.average < 1.0:
+            raise ConfigError("pretrain.average", self.average, "a decay in [0, 1)")
         if not 0.0 < self.validation_share < 1.0:
             raise ConfigError(
                 "pretrain.validation_share", self.validation_share, "a share above 0 and below 1"

@@ -76,10 +76,9 @@ class CNNExtractor(nn.Module):
             raise ConfigError("state.horizons", schema.horizons, f"{HORIZONS} horizons")
         offsets = packed_offsets(self.blocks)
         self.input_size = sum(block.size for block in self.blocks)
-        self.stacks = ClockStacks(self.blocks, offsets, config.stack)
+        self.stacks = ClockStacks(self.blocks, offsets, config.stack, config.clock_dropout)
         self.trunk = nn.Sequential(
             nn.Linear(self.stacks.width, config.trunk),
-            nn.LayerNorm(config.trunk),
             nn.GELU(),
             nn.Dropout(config.dropout),
             nn.Linear(config.trunk, HIDDEN_SIZE),

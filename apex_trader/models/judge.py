@@ -125,9 +125,9 @@ def _logistic(
     if not config.baseline_rows:
         return None
 
-    def inputs(at: I64, mirrored: bool) -> F32:
+    def inputs(at: I64, mirrored: Bool) -> F32:
         index = torch.from_numpy(at).to(tables.device)
-        mirror = torch.full(index.shape, mirrored, device=tables.device)
+        mirror = torch.from_numpy(mirrored).to(tables.device)
         windows = gather(tables, index, mirror, blocks=network.block_names)
         return np.asarray(windows.cpu().numpy(), np.float32)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -42,7 +44,7 @@ class Targets:
 
 
 class Losses(NamedTuple):
-    """Scalars: the weighted sum, and its parts unweighted (means over horizons)."""
+    """Scalars: the weighted sum, and its parts before their weights (mixed over horizons)."""
 
     total: Tensor
     direction: Tensor
@@ -52,28 +54,34 @@ class Losses(NamedTuple):
 
 
 def pretrain_loss(
-    output: ExtractorOutput, targets: Targets, valid: Tensor, pivot: Tensor, config: PretrainConfig
+    output: ExtractorOutput,
+    targets: Targets,
+    valid: Tensor,
+    pivot: Tensor,
+    shares: Tensor,
+    config: PretrainConfig,
 ) -> Losses:
     """Cross-entropy of the classes, squared errors of the sizes, cross-entropy of the swing.
 
     Squared errors, because the heads are expectations. Each horizon is a mean over its own valid
-    rows, so that a long horizon with many unknown labels counts as much as a short one.
+    rows; horizons are then mixed by ``shares``.
 
     Args:
         output: of B rows. targets: theirs.
         valid: [B, 4] bool; pivot: [B] bool: which labels count.
+        shares: [4] of each horizon, summing to 1 (``horizon_shares``).
         config: the weights.
     """
     entropy = functional.cross_entropy(
         output.logits.flatten(0, 1), targets.direction.flatten(), reduction="none"
     ).view_as(valid)
-    direction = _masked_mean(entropy, valid)
-    magnitude = _masked_mean((output.magnitude - targets.magnitude).square(), valid)
-    volatility = _masked_mean((output.volatility - targets.volatility).square(), valid)
+    direction = _masked_mean(entropy, valid) @ shares
+    magnitude = _masked_mean((output.magnitude - targets.magnitude).square(), valid) @ shares
+    volatility = _masked_mean((output.volatility - targets.volatility).square(), valid) @ shares
     swing = functional.binary_cross_entropy_with_logits(
         output.pivot, targets.pivot, reduction="none"
     )
-    swing = _masked_mean(swing[:, None], pivot[:, None])
+    swing = _masked_mean(swing[:, None], pivot[:, None])[0]
     total = (
         direction
         + config.magnitude_weight * magnitude
@@ -83,7 +91,17 @@ def pretrain_loss(
     return Losses(total, direction, magnitude, volatility, swing)
 
 
+def horizon_shares(labels: NDArray[np.float64], half_weight_labels: float) -> NDArray[np.float32]:
+    """Each horizon's share of the losses, from its number of independent labels [4].
+
+    Overlapping labels are no news: what a horizon has to teach grows with the independent ones
+    (López de Prado 2018, ch. 4, sample uniqueness), and saturates: n / (n + half_weight_labels).
+    """
+    weight = labels / np.maximum(labels + half_weight_labels, 1e-12)
+    return np.asarray(weight / weight.sum(), np.float32)
+
+
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over columns of each column's mean over its valid rows (0 for one without)."""
+    """[B, k] → each column's mean over its valid rows [k], 0 for one without."""
     weight = valid.to(values.dtype)
-    return ((values * weight).sum(0) / weight.sum(0).clamp_min(1.0)).mean()
+    return (values * weight).sum(0) / weight.sum(0).clamp_min(1.0)

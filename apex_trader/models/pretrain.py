@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from apex_trader.models.extractor import CNNExtractor, ExtractorOutput
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.models.judge import judge
 from apex_trader.models.labels import Labels, label_rows
-from apex_trader.models.losses import Targets, pretrain_loss
+from apex_trader.models.losses import Targets, horizon_shares, pretrain_loss
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.segment import Segment
 
@@ -39,7 +40,9 @@ class Pretrainer:
     ``validation_share`` of its rows to validate on. A label that is known only after the part's
     end is purged from it. Half of each batch is the mirrored market.
 
-    The weights of the validation with the least loss are kept. They are selected on the rows
+    Weights are averaged over steps (Polyak & Juditsky 1992): against labels that are mostly
+    noise the average is far better than any one step. The averaged weights of the validation with
+    the least loss are kept. They are selected on the rows
     that their figures are reported for; the choice is between a few dozen sets of weights, and
     neither RL nor its tests ever sees the figures.
 
@@ -83,6 +86,10 @@ class Pretrainer:
         )
         self._rng = np.random.default_rng(seed)
         self._targets = Targets.of(self.labels, tables.device)
+        interval, horizons = tables.schema.decision_interval, np.array(tables.schema.horizons)
+        independent = self.fit_valid.sum(0) * interval / horizons
+        shares = horizon_shares(independent, config.half_weight_labels)
+        self._shares = torch.from_numpy(shares).to(tables.device)
         self._build(initial)
 
     def _build(self, initial: FrozenExtractor | None) -> None:
@@ -92,6 +99,7 @@ class Pretrainer:
             _check_initial(initial, self.tables, self.cnn)
             self.network.load_state_dict(initial.network.state_dict())
         self.network.to(self.tables.device)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimiser = _optimiser(self.network, self.config)
         self.step_count, self.seconds, self._stale = 0, 0.0, 0
         self.best_loss, self.best_step = math.inf, 0
@@ -149,26 +157,41 @@ class Pretrainer:
         pivot = torch.from_numpy(self.fit_pivot[rows]).to(device)
         self.network.train()
         with _seeded(device, int(self._rng.integers(2**62))):
-            output = self._forward(index, mirror)
-        loss = pretrain_loss(output, self._targets.take(index, mirror), valid, pivot, config).total
+            output = self._forward(self.network, index, mirror)
+        targets = self._targets.take(index, mirror)
+        loss = pretrain_loss(output, targets, valid, pivot, self._shares, config).total
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.grad_clip)
         self.optimiser.step()
         self.step_count += 1
+        self._average()
         return loss.detach()
 
-    def _forward(self, rows: Tensor, mirror: Tensor | None) -> ExtractorOutput:
-        windows = gather(self.tables, rows, mirror, blocks=self.network.block_names)
-        output: ExtractorOutput = self.network(windows)
+    def _average(self) -> None:
+        """Moves the averaged weights; the decay grows from 0, so that the start is forgotten."""
+        decay = min(self.config.average, self.step_count / (self.step_count + 10.0))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.averaged.parameters()),
+                list(self.network.parameters()),
+                1.0 - decay if self.config.average else 1.0,
+            )
+
+    def _forward(
+        self, network: CNNExtractor, rows: Tensor, mirror: Tensor | None
+    ) -> ExtractorOutput:
+        windows = gather(self.tables, rows, mirror, blocks=network.block_names)
+        output: ExtractorOutput = network(windows)
         return output
 
     @torch.no_grad()
     def _predict(self, rows: I64) -> ExtractorOutput:
-        self.network.eval()
         device = self.tables.device
         parts = [
-            self._forward(torch.from_numpy(rows[i : i + _EVALUATION_BATCH]).to(device), None)
+            self._forward(
+                self.averaged, torch.from_numpy(rows[i : i + _EVALUATION_BATCH]).to(device), None
+            )
             for i in range(0, len(rows), _EVALUATION_BATCH)
         ]
         return ExtractorOutput(*(torch.cat(column) for column in zip(*parts, strict=True)))
@@ -181,12 +204,13 @@ class Pretrainer:
             self._targets.take(index, None),
             torch.from_numpy(self.validation_valid[rows]).to(index.device),
             torch.from_numpy(self.validation_pivot[rows]).to(index.device),
+            self._shares,
             self.config,
         )
         loss = float(losses.total)
         if loss < self.best_loss:
             self.best_loss, self.best_step, self._stale = loss, self.step_count, 0
-            self.best_weights = _copy(self.network.state_dict())
+            self.best_weights = _copy(self.averaged.state_dict())
         else:
             self._stale += 1
         self.metrics = {
@@ -205,8 +229,8 @@ class Pretrainer:
 
     def freeze(self) -> FrozenExtractor:
         """The best weights so far, judged on validation against the baselines."""
-        current = _copy(self.network.state_dict())
-        self.network.load_state_dict(self.best_weights)
+        current = _copy(self.averaged.state_dict())
+        self.averaged.load_state_dict(self.best_weights)
         figures = {
             **self.metrics,
             **judge(
@@ -216,7 +240,7 @@ class Pretrainer:
             ),
         }  # fmt: skip
         weights = self.best_weights
-        self.network.load_state_dict(current)
+        self.averaged.load_state_dict(current)
         return FrozenExtractor(self.tables.schema, self.cnn, weights, figures)
 
     def state_dict(self) -> dict[str, Any]:
@@ -224,6 +248,7 @@ class Pretrainer:
         return {
             "segments": list(self.segment_keys),
             "network": _copy(self.network.state_dict()),
+            "averaged": _copy(self.averaged.state_dict()),
             "best_weights": _copy(self.best_weights),
             "optimiser": self.optimiser.state_dict(),
             "generator": self._rng.bit_generator.state,
@@ -240,6 +265,7 @@ class Pretrainer:
                 "market store and slice, or begin a new run"
             )
         self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
         self.best_weights = _copy(state["best_weights"])
         self.optimiser.load_state_dict(state["optimiser"])
         self._rng.bit_generator.state = state["generator"]

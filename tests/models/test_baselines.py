@@ -37,8 +37,8 @@ def test_logistic_regression_comes_near_an_exact_solver() -> None:
     baseline = LogisticBaseline(1, seed=0)
     fit, judged = np.arange(3000), np.arange(3000, 4000)
 
-    def inputs(rows: np.ndarray, mirrored: bool) -> np.ndarray:
-        return -x[rows] if mirrored else x[rows]
+    def inputs(rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        return np.where(mirrored[:, None], -x[rows], x[rows])
 
     valid = np.ones((3000, 1), np.bool_)
     baseline.fit(inputs, fit, classes[fit, None].astype(np.int8), valid, 128)

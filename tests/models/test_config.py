@@ -29,6 +29,9 @@ from apex_trader.models.config import (
         (PretrainConfig, {"learning_rate": float("nan")}, "pretrain.learning_rate"),
         (PretrainConfig, {"seconds": -1.0}, "pretrain.seconds"),
         (PretrainConfig, {"validation_share": 0.0}, "pretrain.validation_share"),
+        (CNNConfig, {"clock_dropout": -0.1}, "models.cnn.clock_dropout"),
+        (PretrainConfig, {"average": 1.0}, "pretrain.average"),
+        (PretrainConfig, {"half_weight_labels": -1.0}, "pretrain.half_weight_labels"),
         (PretrainConfig, {"patience": -1}, "pretrain.patience"),
     ],
 )

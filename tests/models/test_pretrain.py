@@ -18,10 +18,15 @@ from apex_trader.time import DAY, MINUTE
 
 Make = Callable[..., list[Segment]]
 MakeTables = Callable[[list[Segment]], MarketTables]
-CNN = CNNConfig(StackConfig((4, 4), (24, 48), 48), trunk=96)
+CNN = CNNConfig(StackConfig((4, 4), (24, 48), 48), trunk=96, dropout=0.1, clock_dropout=0.0)
 CONFIG = PretrainConfig(
-    steps=400, evaluate_every=100, batch_size=128, validation_rows=2000, baseline_rows=8000
-)
+    learning_rate=1e-3,
+    steps=400,
+    evaluate_every=100,
+    batch_size=128,
+    validation_rows=2000,
+    baseline_rows=8000,
+)  # fmt: skip
 SHORT = replace(CONFIG, steps=12, evaluate_every=4, validation_rows=200, baseline_rows=0)
 
 
@@ -151,7 +156,7 @@ def test_the_best_validation_is_what_is_frozen(
         report=lambda p: losses.__setitem__(
             p.step_count,
             (p.metrics["pretrain/validation_loss"],
-             {k: v.clone() for k, v in p.network.state_dict().items()}),
+             {k: v.clone() for k, v in p.averaged.state_dict().items()}),
         )
     )  # fmt: skip
     assert sorted(losses) == [4, 8, 12]
