@@ -34,7 +34,8 @@ _FINER = {"1m": "1s", "1h": "1m", "1d": "1h"}
 class StoreSource:
     """A market of a store up to ``end`` (µs UTC; None: all of it). See ``MarketSource``.
 
-    Bars are kept once read (about 70 bytes a bar), and a few days of second rows.
+    What the store holds is read when it is first asked for, and kept: bars (about 70 bytes each),
+    and a few days of second rows. A store that has grown since needs a new source.
     """
 
     def __init__(self, store: MarketStore, market: str, end: int | None = None) -> None:
@@ -44,6 +45,7 @@ class StoreSource:
         self._bars: dict[str, Bars] = {}
         self._own_bars: dict[str, Bars] = {}
         self._days: OrderedDict[int, Seconds] = OrderedDict()
+        self._second_days: list[int] | None = None
         self._other: StoreSource | None = None
 
     @property
@@ -104,9 +106,11 @@ class StoreSource:
 
     def second_days(self) -> list[int]:
         """Starts of the UTC days that have second rows before ``end``, ascending."""
-        store, market = self.store, self.market
-        days = {*store.days(market, "trades"), *store.days(market, "1s")}
-        return sorted(day for day in days if self._has_seconds(day))
+        if self._second_days is None:
+            store, market = self.store, self.market
+            days = {*store.days(market, "trades"), *store.days(market, "1s")}
+            self._second_days = sorted(day for day in days if self._has_seconds(day))
+        return list(self._second_days)
 
     def funding(self, start: int, end: int) -> tuple[I64, NDArray[np.float64]]:
         """(times µs, rates) of the funding payments in [start, min(end, self.end))."""

@@ -1,5 +1,6 @@
 """Every bar from the finest source that covers it whole, and nothing of what comes after."""
 
+import functools
 import time
 from dataclasses import replace
 
@@ -105,6 +106,11 @@ def test_bars_of_ticks_know_taker_volume_and_count(full: MarketStore) -> None:
     assert bars.taker_buy_volume[0] == pytest.approx(first.amount[first.side > 0].sum())
 
 
+@functools.cache
+def whole_sources(url: str) -> dict[str, StoreSource]:
+    return {market: StoreSource(MarketStore(url), market) for market in (SPOT, ETH)}
+
+
 @settings(max_examples=40, deadline=None)
 @example(MONDAY + DAY)
 @example(MONDAY + DAY + 5 * HOUR)
@@ -118,8 +124,8 @@ def test_bars_of_ticks_know_taker_volume_and_count(full: MarketStore) -> None:
 def test_prefix_an_earlier_end_has_the_same_bars_as_far_as_it_goes(
     full: MarketStore, end: int
 ) -> None:
-    for market in (SPOT, ETH):
-        earlier, whole = StoreSource(full, market, end), StoreSource(full, market)
+    for market, whole in whole_sources(full.url).items():
+        earlier = StoreSource(full, market, end)
         for clock, step in CLOCKS.items():
             bars = whole.bars(clock)
             closed = bars.slice(0, int(np.searchsorted(bars.ts, end - step, side="right")))
