@@ -196,6 +196,14 @@ def test_coverage_says_where_bars_are_the_markets_own(full: MarketStore) -> None
     assert len(StoreSource(full, ETH, start + 90 * MINUTE).coverage("1h")) == 0
 
 
+def test_a_minute_that_closes_after_the_end_is_unknown(full: MarketStore) -> None:
+    end = TICKS + HOUR  # 02:30:20
+    minutes = StoreSource(full, SPOT, end).own_minutes(MONDAY, MONDAY + DAY)
+    assert minutes.ts[-1] == MONDAY + 2 * HOUR + 29 * MINUTE
+    closing = StoreSource(full, SPOT, end - 20 * SECOND).own_minutes(MONDAY, MONDAY + DAY)
+    assert closing.ts[-1] == minutes.ts[-1]
+
+
 def test_trades_are_there_or_said_to_be_none(full: MarketStore) -> None:
     source = StoreSource(full, SPOT, TICKS + HOUR)
     trades = source.trades(TICKS, TICKS + 2 * HOUR)
