@@ -23,7 +23,7 @@ MAX_CELLS = STEPS // 3
 #: A step's chance to move: cells are made as wide as this asks for.
 MOVE_CHANCE = 0.5
 #: Sweeps of the Gibbs sampler over the two symbols of a minute.
-SWEEPS = 8
+SWEEPS = 20
 
 
 def lattice(reach: F64, sigma: F64) -> tuple[I64, F64]:
@@ -79,6 +79,35 @@ def conditional_steps(chance: float, other_chance: float, correlation: float) ->
 
 
 @njit(cache=True, nogil=True)
+def _filter(last: int, cells: int, table: F64, other: I8, likelihood: F64) -> None:
+    """Fill likelihood[step, 4·(cell + 1) + seen]: of a proper end, given where the walk stands.
+
+    seen: bit 0, the top cell has been visited, bit 1, cell 0 has. Standing in an extreme cell *is*
+    having seen it, so there both values of its bit hold the same. The four entries before cell 0
+    and after the top cell are 0: nobody leaves.
+    """
+    end = 4 * (cells + 1)
+    likelihood[:, :4] = 0.0
+    likelihood[:, end : end + 4] = 0.0
+    likelihood[STEPS, 4:end] = 0.0
+    likelihood[STEPS, 4 * (last + 1) + 3] = 1.0
+    _see_extremes(likelihood[STEPS], end)
+    for step in range(STEPS - 1, -1, -1):
+        law = table[3] if other[step] == 2 else table[other[step] + 1]
+        down, stay, up = law[0], law[1], law[2]
+        after, now = likelihood[step + 1], likelihood[step]
+        for i in range(4, end):
+            now[i] = down * after[i - 4] + stay * after[i] + up * after[i + 4]
+        _see_extremes(now, end)
+
+
+@njit(cache=True, nogil=True)
+def _see_extremes(row: F64, end: int) -> None:
+    row[end - 4], row[end - 2] = row[end - 3], row[end - 1]
+    row[4], row[5] = row[6], row[7]
+
+
+@njit(cache=True, nogil=True)
 def draw_walk(
     first: int,
     last: int,
@@ -92,55 +121,28 @@ def draw_walk(
     """A walk of STEPS steps from ``first`` to ``last`` that visits cell 0 and cell cells-1.
 
     table: see ``conditional_steps``; other [STEPS] the other symbol's steps (-1, 0, 1; 2 unknown);
-    uniform [STEPS] random numbers; likelihood [STEPS + 1, cells, 4] room to work in; walk
+    uniform [STEPS] random numbers; likelihood [STEPS + 1, 4·(cells + 2)] room to work in; walk
     [STEPS + 1] the result. Backward filtering, forward sampling over (cell, extremes seen): exact.
     """
-    top = cells - 1
-    likelihood[STEPS, :cells] = 0.0
-    likelihood[STEPS, last, 3] = 1.0
-    for step in range(STEPS - 1, -1, -1):
-        law = table[3] if other[step] == 2 else table[other[step] + 1]
-        for cell in range(cells):
-            for seen in range(4):
-                total = 0.0
-                for move in range(-1, 2):
-                    to = cell + move
-                    if to < 0 or to > top:
-                        continue
-                    after = seen
-                    if to == top:
-                        after |= 1
-                    if to == 0:
-                        after |= 2
-                    total += law[move + 1] * likelihood[step + 1, to, after]
-                likelihood[step, cell, seen] = total
+    _filter(last, cells, table, other, likelihood)
     cell, seen = first, 0
-    if cell == top:
-        seen |= 1
-    if cell == 0:
-        seen |= 2
-    walk[0] = cell
-    for step in range(STEPS):
-        law = table[3] if other[step] == 2 else table[other[step] + 1]
-        left = uniform[step] * likelihood[step, cell, seen]
-        best, best_seen = -1, 0
-        for move in range(-1, 2):
-            to = cell + move
-            if to < 0 or to > top:
-                continue
-            after = seen
-            if to == top:
-                after |= 1
-            if to == 0:
-                after |= 2
-            weight = law[move + 1] * likelihood[step + 1, to, after]
-            if weight > 0.0:
-                best, best_seen = to, after
-                left -= weight
-                if left < 0.0:
-                    break
-        cell, seen = best, best_seen
-        walk[step + 1] = cell
+    for step in range(STEPS + 1):
+        if step > 0:
+            law = table[3] if other[step - 1] == 2 else table[other[step - 1] + 1]
+            here = 4 * (cell + 1) + seen
+            down = law[0] * likelihood[step, here - 4]
+            stay = law[1] * likelihood[step, here]
+            up = law[2] * likelihood[step, here + 4]
+            point = uniform[step - 1] * (down + stay + up)
+            if point < down:
+                cell -= 1
+            elif point >= down + stay and up > 0.0:
+                cell += 1
+        if cell == cells - 1:
+            seen |= 1
+        if cell == 0:
+            seen |= 2
+        walk[step] = cell
 
 
 @njit(cache=True, nogil=True)
@@ -167,7 +169,7 @@ def draw_walks(
     """
     minutes = first.shape[1]
     walks = np.zeros((2, minutes, STEPS + 1), np.int64)
-    likelihood = np.empty((STEPS + 1, MAX_CELLS, 4))
+    likelihood = np.empty((STEPS + 1, 4 * (MAX_CELLS + 2)))
     moves = np.empty((2, STEPS), np.int8)
     uniform = np.empty(STEPS)
     for m in range(minutes):

@@ -184,10 +184,9 @@ def _orders(minutes: Minutes, walks: I64, law: InsideLaw, rng: np.random.Generat
         kind.append(np.full(len(needed), code))
     joined = _Orders(np.concatenate(minute), np.concatenate(place).astype(np.float64),
                      np.concatenate(kind))  # fmt: skip
-    rank = np.where(
-        joined.kind == OPEN, -1.0, np.where(joined.kind == CLOSE, STEPS + 1.0, joined.place)
-    )
-    order = np.lexsort((rank, joined.minute))
+    rank = np.where(joined.kind == OPEN, -1.0, joined.place)
+    rank[joined.kind == CLOSE] = STEPS + 1.0
+    order = np.argsort(joined.minute * (STEPS + 3.0) + rank, kind="stable")
     return _Orders(joined.minute[order], joined.place[order], joined.kind[order])
 
 
@@ -258,12 +257,17 @@ def _trades(
 def _affordable(kind: I64, minute: I64, minutes: Minutes, rng: np.random.Generator) -> Bool:
     """Which trades to keep so that no minute has more of them than lots; bar makers stay."""
     lots = np.floor(minutes.volume / minutes.lot_size + 1e-6)
-    priority = np.where(kind == DRAWN, rng.random(len(kind)), -1.0)
-    by_priority = np.lexsort((priority, minute))
-    first = np.searchsorted(minute, minute, side="left")
-    rank = np.empty(len(kind), np.int64)
-    rank[by_priority] = np.arange(len(kind)) - first[by_priority]
-    kept: Bool = (kind != DRAWN) | (rank < lots[minute])
+    kept = np.ones(len(kind), np.bool_)
+    scarce = np.bincount(minute, minlength=len(lots)) > lots
+    rows = np.flatnonzero(scarce[minute])
+    if len(rows) == 0:
+        return kept
+    inside = minute[rows]
+    priority = np.where(kind[rows] == DRAWN, rng.random(len(rows)), -1.0)
+    by_priority = np.lexsort((priority, inside))
+    rank = np.empty(len(rows), np.int64)
+    rank[by_priority] = np.arange(len(rows)) - np.searchsorted(inside, inside)[by_priority]
+    kept[rows] = (kind[rows] != DRAWN) | (rank < lots[inside])
     return kept
 
 

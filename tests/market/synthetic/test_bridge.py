@@ -37,6 +37,7 @@ def test_a_walk_meets_its_ends_and_touches_both_extremes(seed: int, data: st.Dat
     assert np.abs(np.diff(walks, axis=1)).max() <= 1
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 0.8), st.floats(0.05, 0.8), st.floats(-0.95, 0.95))
 def test_conditional_steps_are_laws_with_the_asked_margins(
     chance: float, other: float, correlation: float

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apex_trader.errors import ConfigError
+from apex_trader.market.fills import order_fills
 from apex_trader.market.history import StoreSource
 from apex_trader.market.resample import bars_from_seconds, resample
 from apex_trader.market.seconds import seconds_from_trades
@@ -23,7 +24,7 @@ from apex_trader.market.synthetic import (
     synthesize,
 )
 from apex_trader.market.types import Bars
-from apex_trader.time import CLOCKS, DAY, SECOND, parse_time
+from apex_trader.time import CLOCKS, DAY, MINUTE, SECOND, parse_time
 from tests.market.synthetic.worlds import BTC, ETH, SMALL, market
 
 PLANTED = ("martingale", "mean_reversion", "lead_lag", "regimes")
@@ -189,6 +190,28 @@ def test_minute_markets_have_no_ticks_but_a_hidden_state_each_minute() -> None:
     deviation = made.hidden["deviation"]
     ahead = made.hidden["log_price"][20:] - made.hidden["log_price"][:-20]
     assert np.polyfit(deviation[:-20], ahead, 1)[0] == pytest.approx(-0.5, abs=0.1)
+
+
+def test_edges_of_minute_markets_pay_on_the_next_open() -> None:
+    """Minute decisions with 0.02% per side; the next bar's open is a minute away."""
+    reverting = generate("mean_reversion", 1, clock="1m", days=20, history_days=40)[ETH]
+    assert minute_profit(reverting, "deviation", -1.0) > 1.0
+    assert minute_profit(reverting, "deviation", 1.0) < 0
+    following = generate("lead_lag", 1, clock="1m", days=20, history_days=40)[ETH]
+    assert minute_profit(following, "pending", 1.0) > 2.0
+
+
+def minute_profit(made: SyntheticMarket, column: str, sign: float) -> float:
+    """Net log return over the minutes of turning with a hidden column beyond 20 bp."""
+    bars = made.bars["1m"]
+    decisions = bars.ts + MINUTE
+    signal = sign * made.hidden[column][np.searchsorted(made.hidden["ts"], decisions)]
+    fill, _ = order_fills(decisions, bars)
+    turns = np.flatnonzero((np.abs(signal) > 2e-3) & ~np.isnan(fill))
+    wanted = np.sign(signal[turns])
+    changed = np.r_[True, wanted[1:] != wanted[:-1]]
+    position, price = wanted[changed], fill[turns][changed]
+    return float(np.sum(position[:-1] * np.diff(price)) - 2e-4 * (2 * len(price) - 1))
 
 
 @pytest.mark.parametrize("name", PLANTED)
