@@ -22,7 +22,13 @@ from apex_trader.errors import ApexError, DataError
 def encode(table: pa.Table) -> bytes:
     """Parquet bytes of a table; equal tables give equal bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", version="2.6")
+    # Times and ids grow in small steps: their differences take a quarter off a file of minutes.
+    rising = [name for name in ("ts", "id") if name in table.column_names]
+    pq.write_table(
+        table, sink, compression="zstd", version="2.6",
+        use_dictionary=[name for name in table.column_names if name not in rising],
+        column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
+    )  # fmt: skip
     return bytes(sink.getvalue().to_pybytes())
 
 
