@@ -105,7 +105,8 @@ class TrainConfig:
     """Budget and rhythm of a run.
 
     updates: learner updates to do. seconds: training ends after so many, 0 for no such limit.
-    evaluate_every: updates between greedy runs on the validation days. checkpoint_every: updates
+    evaluate_every: updates between greedy runs on validation days. evaluate_days: how many of them,
+        evenly spread; 0 for all. checkpoint_every: updates
         between checkpoints. keep: complete checkpoints kept besides the best.
     pretrain_every: updates between refits of the extractor, 0 for one fit before training. A refit
         supplies a new version to every part while the run goes on.
@@ -117,6 +118,7 @@ class TrainConfig:
     updates: int = 100_000
     seconds: float = 0.0
     evaluate_every: int = 2_000
+    evaluate_days: int = 16
     checkpoint_every: int = 2_000
     keep: int = 3
     pretrain_every: int = 0
@@ -129,8 +131,9 @@ class TrainConfig:
                      "rotate_every", "threads"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}", getattr(self, name), "a whole number, 1 or more")
-        if self.pretrain_every < 0:
-            raise ConfigError("train.pretrain_every", self.pretrain_every, "0 (never) or more")
+        for name in ("pretrain_every", "evaluate_days"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"train.{name}", getattr(self, name), "0 or more")
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise ConfigError("train.seconds", self.seconds, "0 (no limit) or more")
 

@@ -87,6 +87,15 @@ class MarketData:
         """Registry numbers of days."""
         return [self.registry.number(day) for day in days]
 
+    def evaluation_numbers(self) -> list[int]:
+        """Registry numbers of the validation days that greedy runs use, evenly spread."""
+        numbers = self.numbers(self.periods.validation)
+        limit = self.config.train.evaluate_days
+        if limit == 0 or len(numbers) <= limit:
+            return numbers
+        places = np.linspace(0, len(numbers) - 1, limit).round().astype(int)
+        return [numbers[i] for i in places]
+
     def segment(self, number: int) -> Segment:
         """A segment by its number. Raises MismatchError when its content changed in the run."""
         if number not in self._segments:

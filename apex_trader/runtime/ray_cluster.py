@@ -116,7 +116,7 @@ class RayRun:
         agent = self.data.numbers(self.data.periods.agent)
         rotation = np.random.default_rng([config.seed, ROTATION])
         self.active = ActiveDays(agent, config.train.resident_days, rotation)
-        others = len(self.data.periods.extractor) + len(self.data.periods.validation)
+        others = len(self.data.periods.extractor) + len(self.data.evaluation_numbers())
         keep = len(self.active.current) + others + 2
         self.server = self._remote(SegmentServer, 0.1).remote(
             config, str(self.session.folder.path), keep
@@ -171,7 +171,7 @@ class RayRun:
         )  # fmt: skip
 
     def _start_evaluator(self) -> Ref:
-        numbers = self.data.numbers(self.data.periods.validation)
+        numbers = self.data.evaluation_numbers()
         return self.evaluator.start.remote(self._market(numbers), self.data.trading)
 
     def _market(self, numbers: list[int]) -> Market:

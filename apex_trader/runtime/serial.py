@@ -138,7 +138,7 @@ class SerialRun:
         self.arena.swap_cnn(version, self._cnn_rows)
         self._write_cnn(self.rollout.market.tables, self.active.current)
         if self.evaluator is not None:
-            numbers = self.data.numbers(self.data.periods.validation)
+            numbers = self.data.evaluation_numbers()
             self._write_cnn(self.evaluator.tables, numbers)
 
     @property
@@ -225,7 +225,7 @@ class SerialRun:
         )  # fmt: skip
 
     def _make_evaluator(self) -> Evaluator | None:
-        numbers = self.data.numbers(self.data.periods.validation)
+        numbers = self.data.evaluation_numbers()
         if not numbers:
             return None
         return Evaluator(
