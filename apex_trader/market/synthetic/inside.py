@@ -159,7 +159,7 @@ def trades_inside(
     """
     orders = _orders(minutes, walks, law, rng)
     path = _path(minutes, walks, floor, width)
-    latent, move = _latent(orders, path, width, rng)
+    latent, move = _latent(minutes, orders, path, width, rng)
     ts = _times(minutes, orders, pace)
     chance = 1.0 / (1.0 + np.exp(-2.0 * law.flow * move))
     side = np.where(rng.random(len(ts)) < chance, 1, -1)
@@ -207,18 +207,24 @@ def _path(minutes: Minutes, walks: I64, floor: F64, width: F64) -> F64:
     return path
 
 
-def _latent(orders: _Orders, path: F64, width: F64, rng: np.random.Generator) -> tuple[F64, F64]:
+def _latent(
+    minutes: Minutes, orders: _Orders, path: F64, width: F64, rng: np.random.Generator
+) -> tuple[F64, F64]:
     """(log price [n] at each order, in cells the move that led there [n]).
 
     The price moves *at* the edges of steps: one that went from cell to cell bit by bit would
-    foretell the rest of its way.
+    foretell the rest of its way. Around its cell's centre it wanders no further than the nearer of
+    low and high, both ways alike: noise cut off at the high alone would make fills there cheap.
     """
     step = np.minimum(orders.place.astype(np.int64), STEPS)
     cell = width[orders.minute]
     now = path[orders.minute, step]
     came = now - path[orders.minute, np.maximum(step - 1, 0)]
     move = np.divide(came, cell, out=np.zeros(len(cell)), where=cell > 0)
-    return now + WANDER * cell * rng.standard_normal(len(cell)), move
+    low = minutes.log_low[orders.minute]
+    room = np.maximum(np.minimum(now - low, low + minutes.reach[orders.minute] - now), 0.0)
+    wander = WANDER * cell * rng.standard_normal(len(cell))
+    return now + np.clip(wander, -room, room), move
 
 
 def _times(minutes: Minutes, orders: _Orders, pace: F64) -> I64:
