@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from apex_trader.errors import ApexError, MismatchError
-from apex_trader.state.gather_cpu import BlockPlan, copy_windows
 from apex_trader.state.schema import CLIP, HIDDEN_SIZE, PREDICTION_NAMES, Block, Schema
 from apex_trader.state.segment import Segment
 from apex_trader.time import CLOCKS
+
+if TYPE_CHECKING:
+    from apex_trader.state.gather_cpu import BlockPlan
 
 #: Width of a CNN row: the hidden features, then the predictions.
 CNN_WIDTH = HIDDEN_SIZE + len(PREDICTION_NAMES)
@@ -59,6 +61,8 @@ class MarketTables:
     ``Decisions``. trend [n], ts [n]: likewise. cnn [n, 2, 528] float16: hidden features, then
     predictions; axis 1: the market as it is, mirrored; NaN until written.
     first_row: decision row with which each segment begins, in the order they were written.
+    mirrors[block]: (index, sign) [width] of its columns, on the device from the start, since a
+    CUDA graph cannot hold a copy from the host.
     """
 
     schema: Schema
@@ -74,6 +78,16 @@ class MarketTables:
     cnn: Tensor | None = None
     cnn_version: str | None = None
     first_row: list[int] = field(default_factory=list)
+    mirrors: dict[str, tuple[Tensor, Tensor]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.mirrors = {}
+        for name in self.blocks:
+            index, sign = self.schema.block(name).mirror
+            self.mirrors[name] = (
+                torch.from_numpy(index).to(self.device),
+                torch.from_numpy(sign).to(self.device),
+            )
 
     @classmethod
     def allocate(
@@ -212,6 +226,8 @@ class MarketTables:
     @cached_property
     def cpu_plans(self) -> dict[str, BlockPlan]:
         """Constants of the CPU kernel for each block."""
+        from apex_trader.state.gather_cpu import BlockPlan
+
         return {name: BlockPlan.of(self.schema.block(name)) for name in self.blocks}
 
 
@@ -286,7 +302,7 @@ def gather_block(
     hidden = torch.arange(window, device=state.device) < oldest[:, None]
     state.masked_fill_(hidden[..., None], 0.0)
     if mirror is not None:
-        index, sign = (torch.from_numpy(a).to(state.device) for a in block.mirror)
+        index, sign = tables.mirrors[block.name]
         state = torch.where(mirror[:, None, None], state[..., index] * sign, state)
     out.copy_(state.view(-1, block.size))
 
@@ -294,6 +310,9 @@ def gather_block(
 def _gather_cpu(
     tables: MarketTables, block: Block, rows: Tensor, mirror: Tensor | None, out: Tensor, start: int
 ) -> None:
+    # Here, so that a learner on a GPU needs no numba.
+    from apex_trader.state.gather_cpu import copy_windows
+
     symbol = SYMBOLS.index(block.symbol)
     last = tables.last[block.clock][rows]
     scale = (

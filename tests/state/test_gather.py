@@ -185,3 +185,19 @@ def test_every_value_is_finite_and_within_the_guard():
         assert torch.isfinite(states).all()
         assert states.abs().max() <= CLIP
     assert {b.clock for b in schema.blocks} == set(CLOCKS)
+
+
+def test_gathering_in_torch_copies_nothing_from_the_host(monkeypatch):
+    """Else it could not be captured in a CUDA graph."""
+    schema = plain(eth_minutes(7))
+    tables = MarketTables.from_segments([random_segment(schema, 1)], schema)
+    mirror = torch.tensor([True, False])
+
+    def from_host(*_: object) -> torch.Tensor:
+        raise AssertionError("a host array was made a tensor")
+
+    for name in ("from_numpy", "as_tensor", "tensor"):
+        monkeypatch.setattr(torch, name, from_host)
+    rows = torch.arange(2)
+    for block in schema.blocks:
+        gather_block(tables, block, rows, mirror, torch.empty(2, block.size))
