@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.trading.config import RewardConfig
-from apex_trader.trading.rewards import cnn_potential, pivot_potential, potential_weights
+from apex_trader.trading.potentials import cnn_potential, pivot_potential, potential_weights
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -30,7 +30,7 @@ from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.state.gather import CNN_WIDTH, gather
 from apex_trader.state.schema import ACCOUNT_SIZE, Schema, eth_full
 from apex_trader.state.segment import Decisions, Outcomes, PivotEvents, Segment
-from apex_trader.trading.rewards import PotentialWeights
+from apex_trader.trading.potentials import PotentialWeights
 from learner.arena import DeviceArena, Loaded, SlotShape
 from learner.config import LearnerConfig
 from learner.optimiser import skip_where

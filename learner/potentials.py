@@ -10,7 +10,7 @@ from torch import Tensor
 from apex_trader.errors import ConfigError, MismatchError
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Schema
-from apex_trader.trading.rewards import PotentialWeights, cnn_potential, pivot_potential
+from apex_trader.trading.potentials import PotentialWeights, cnn_potential, pivot_potential
 
 
 class Potentials(NamedTuple):

@@ -23,7 +23,7 @@ from apex_trader.experience import STRATA, Sample
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.state.gather import gather
 from apex_trader.state.mirror import mirror_account
-from apex_trader.trading.rewards import PotentialWeights
+from apex_trader.trading.potentials import PotentialWeights
 from learner.arena import DeviceArena
 from learner.batch import Batch, BatchArrays, BatchStaging
 from learner.config import LearnerConfig

@@ -17,7 +17,7 @@ from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import TradingConfig
-from apex_trader.trading.rewards import potential_weights
+from apex_trader.trading.potentials import potential_weights
 from learner.arena import DeviceArena, Loader, SlotShape
 from learner.update import Learner
 

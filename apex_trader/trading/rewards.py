@@ -1,14 +1,14 @@
-"""The reward: its stored terms, and the potentials that are added when a batch is gathered.
+"""The stored terms of the reward.
 
-Stored terms are built on log returns and on products of two quantities that both change sign when
-the market is turned upside down, so the stored reward is even. Potentials depend on things that
-change after the fact (the extractor, the mirror), so they are never stored.
+They are built on log returns and on products of two quantities that both change sign when the
+market is turned upside down, so the stored reward is even. Potentials are never stored:
+``potentials``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -50,20 +50,6 @@ class Weights(NamedTuple):
             duration_factors=np.array(config.duration_factors, np.float64),
             pivot_levels=config.scale * config.pivot_bonus * np.array(config.pivot_level_weights),
         )
-
-
-class PotentialWeights(NamedTuple):
-    """Weights of the two potentials, scale included."""
-
-    pivot: float
-    cnn: float
-
-
-def potential_weights(config: RewardConfig) -> PotentialWeights:
-    """What to multiply ``pivot_potential`` and ``cnn_potential`` with, beside stored rewards."""
-    return PotentialWeights(
-        config.scale * config.pivot_potential, config.scale * config.cnn_potential
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -115,29 +101,3 @@ def pivot_bonus(position: int, kind: int, level: int, levels: F64) -> float:
     (right: long). Paid when the pivot is confirmed, never before.
     """
     return float(levels[level - FIRST_LEVEL]) if position * kind < 0 else 0.0
-
-
-def pivot_potential(position: Any, trend: Any) -> Any:
-    """Φ of the confirmed trend: position · trend, both −1…1; numpy or torch, any equal shapes.
-
-    Even under the mirror. Multiply with ``potential_weights(config).pivot``.
-    """
-    return position * trend
-
-
-def cnn_potential(position: Any, predictions: Any) -> Any:
-    """Φ of the CNN: position · mean over horizons of direction · confidence; numpy or torch.
-
-    position [...]; predictions [..., 16] in the order of the ``cnn_predictions`` block. Multiply
-    with ``potential_weights(config).cnn``.
-    """
-    return position * (predictions[..., 0::4] * predictions[..., 1::4]).mean(-1)
-
-
-def shaping(discount: Any, before: Any, after: Any) -> Any:
-    """What a potential adds to an n-step reward: discount · Φ(s_n) − Φ(s_0).
-
-    Over n steps the terms of Ng, Harada & Russell (1999) telescope to this, so optimal policies
-    stay optimal. discount: γⁿ, and 0 after termination, which makes Φ(terminal) = 0.
-    """
-    return discount * after - before

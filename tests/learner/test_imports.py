@@ -31,10 +31,10 @@ def test_every_module_asks_only_for_torch_and_numpy() -> None:
         assert not others, f"{path.name} imports {others}"
 
 
-def test_the_learner_starts_without_the_cluster_s_libraries() -> None:
-    heavy = ("ray", "hydra", "wandb", "pyarrow", "sklearn", "pandas", "ccxt")
+def test_the_learner_starts_without_compiler_and_cluster() -> None:
+    heavy = ("numba", "ray", "hydra", "wandb", "pyarrow", "sklearn", "pandas", "ccxt")
     code = (
-        "import sys, learner.update, learner.publish, learner.checkpoint;"
+        "import sys, learner.update, learner.arena, learner.publish, learner.checkpoint;"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from apex_trader.errors import ApexError, MismatchError
 from apex_trader.experience import Sample
 from apex_trader.state.gather import MarketTables, gather, gather_block
 from apex_trader.state.mirror import mirror_account
-from apex_trader.trading.rewards import PotentialWeights
+from apex_trader.trading.potentials import PotentialWeights
 from learner.arena import DeviceArena
 from learner.config import LearnerConfig
 from learner.serialise import read_state, state_bytes
