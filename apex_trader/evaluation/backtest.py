@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.policies import Policy
 from apex_trader.evaluation.record import Record
+from apex_trader.evaluation.trips import BOOKS, COST_BOOKS, EQUITY, TripLog
 from apex_trader.state.segment import Segment
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.path import MarketPath
@@ -23,6 +24,7 @@ from apex_trader.trading.rewards import TERMS
 from apex_trader.trading.simulator import Simulator, Step
 
 I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 
 
 def episode_starts(path: MarketPath) -> I64:
@@ -43,15 +45,15 @@ def run_continuous(
     starts = _starts(path)
     simulator = Simulator(path, trading, reward, lanes=1)
     lane = np.zeros(1, np.int64)
+    simulator.reset(lane, starts[:1])
     log = _Log(path, simulator)
     for number, start in enumerate(starts):
-        row = np.array([start])
-        if number == 0:
-            simulator.reset(lane, row)
-        else:
-            log.jump(simulator.carry(lane, row))
+        if number > 0:
+            simulator.carry(lane, np.array([start]))
+            log.jump(_books(simulator)[0], start, bool(simulator.ended[0]))
         while not simulator.ended[0]:
-            log.step(_advance(simulator, policy), number)
+            step = _advance(simulator, policy)
+            log.step(step, _books(simulator)[0], number)
         if log.ruined:
             break
     return log.record(policy.name)
@@ -67,10 +69,13 @@ def run_episodes(
     starts = _starts(path)
     simulator = Simulator(path, trading, reward, lanes=len(starts))
     simulator.reset(np.arange(len(starts)), starts)
-    steps: list[Step] = []
+    logs = [_Log(path, simulator, lane) for lane in range(len(starts))]
     while not simulator.ended.all():
-        steps.append(_advance(simulator, policy))
-    return [_lane_record(path, simulator, steps, k, policy.name) for k in range(len(starts))]
+        step = _advance(simulator, policy)
+        books = _books(simulator)
+        for lane in np.flatnonzero(step.active):
+            logs[lane].step(step, books[lane], int(lane))
+    return [log.record(policy.name) for log in logs]
 
 
 def path_of(segments: Sequence[Segment]) -> MarketPath:
@@ -103,41 +108,63 @@ def _advance(simulator: Simulator, policy: Policy) -> Step:
     return simulator.step(actions, idle=True)
 
 
+def _books(simulator: Simulator) -> F64:
+    """[L, len(BOOKS)]: what a log reads of each account."""
+    ledger = simulator.ledger
+    return np.stack([ledger[name] for name in BOOKS], axis=1).astype(np.float64)
+
+
 class _Log:
-    """Collects one lane's steps into a record."""
+    """Collects one lane's steps into a record. The lane has just been reset."""
 
     def __init__(self, path: MarketPath, simulator: Simulator, lane: int = 0) -> None:
-        self._path, self._simulator, self._lane = path, simulator, lane
-        self._equity = float(simulator.config.initial_equity)
-        self._start = self._equity
+        self._path, self._lane = path, lane
+        self._books = _books(simulator)[lane]
+        self._start = self._equity = float(self._books[EQUITY])
         self._gross = 1.0
-        self._rows: list[tuple[float, ...]] = []
+        self._jumped = np.zeros(3)
+        self._rows: list[list[float]] = []
         self._terms: list[NDArray[np.float64]] = []
+        self._trips = TripLog()
         self.ruined = False
 
-    def jump(self, pnl: NDArray[np.float64]) -> None:
-        """The account was carried over a gap."""
-        change = float(pnl[self._lane])
-        self._gross *= 1.0 + change / self._equity
-        self._equity += change
+    def jump(self, books: F64, row: int, ruined: bool) -> None:
+        """The account was carried over a gap to ``row``; what that cost joins the next step."""
+        costs = books[COST_BOOKS] - self._books[COST_BOOKS]
+        change = float(books[EQUITY]) - self._equity
+        self._gross *= 1.0 + (change + costs.sum()) / self._equity
+        ts = int(self._path.arrays.ts[row])
+        self._trips.jump(self._books, books, ts)
+        self._books, self._equity, self.ruined = books, float(books[EQUITY]), ruined
+        self._jumped = costs / self._start
+        if ruined:  # there is no next step
+            last = self._rows[-1]
+            last[2], last[3], last[4] = 0.0, self._equity / self._start, self._gross
+            last[5:8] = (np.array(last[5:8]) + self._jumped).tolist()
 
-    def step(self, step: Step, episode: int) -> None:
-        """Take one step of the lane."""
+    def step(self, step: Step, books: F64, episode: int) -> None:
+        """Take one step of the lane; ``books`` are its account after it."""
         k = self._lane
+        now = self._path.arrays[step.row[k]]
+        later = self._path.arrays[step.next_row[k]]
+        self._trips.step(self._books, books, now, later, float(self._equity))
         self._gross *= 1.0 + step.pnl[k] / self._equity
-        self._equity = float(step.equity[k])
+        self._equity, self._books = float(step.equity[k]), books
         self.ruined = bool(step.terminated[k])
+        costs = step.costs[k] / self._start + self._jumped
+        self._jumped = np.zeros(3)
         self._rows.append(
-            (
+            [
                 float(step.row[k]),
                 float(step.action[k]),
                 float(step.next_account[k, 0]),
                 self._equity / self._start,
                 self._gross,
-                *(step.costs[k] / self._start),
+                *costs.tolist(),
                 float(step.traded[k]),
                 float(episode),
-            )
+                float(step.next_row[k]),
+            ]
         )
         self._terms.append(step.terms[k])
 
@@ -147,6 +174,7 @@ class _Log:
         rows = columns[0].astype(np.int64)
         terms = np.array(self._terms)
         arrays = self._path.arrays
+        self._trips.end(self._books, arrays[int(columns[10][-1])])
         return Record(
             name=name,
             ts=arrays.ts[rows],
@@ -161,14 +189,5 @@ class _Log:
             traded=columns[8].astype(np.bool_),
             episode=columns[9].astype(np.int32),
             terms={term: terms[:, i] for i, term in enumerate(TERMS)},
+            trips=self._trips.table(),
         )
-
-
-def _lane_record(
-    path: MarketPath, simulator: Simulator, steps: list[Step], lane: int, name: str
-) -> Record:
-    log = _Log(path, simulator, lane)
-    for step in steps:
-        if step.active[lane]:
-            log.step(step, lane)
-    return log.record(name)

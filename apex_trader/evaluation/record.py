@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ class Record:
     at the end of the step, compounded over episodes. gross [n]: the same without any cost.
     fee, slippage, funding [n]: costs of the step, as shares of the episode's starting equity.
     traded [n]: an order was filled. episode [n]: number of the episode.
-    terms: reward terms of the step by name, [n] each.
+    terms: reward terms of the step by name, [n] each. Costs of a gap that a position is carried
+    over are in the step after it. trips: round trips, records of dtype ``trips.TRIP``.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Record:
     traded: NDArray[np.bool_]
     episode: NDArray[np.int32]
     terms: dict[str, F64]
+    trips: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.ts)

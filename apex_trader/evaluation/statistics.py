@@ -23,7 +23,7 @@ def summarize(record: Record) -> dict[str, float]:
     sharpe, sortino, calmar: annualised over 365 days from daily net returns (at least 5 days).
     max_drawdown: of the equity at decision times, ≤ 0. turnover: traded exposure a day.
     exposure: mean |position|; long, short: share of time. trades: fills; trades_per_day.
-    hit_rate: share of closed trades with a gain. mean_holding_seconds of closed trades.
+    hit_rate: share of round trips with a net gain. mean_holding_seconds: of round trips.
     """
     if len(record) == 0:
         raise ValueError(f"{record.name}: no decision in the period")
@@ -75,26 +75,9 @@ def drawdown(record: Record) -> np.ndarray:
 def closed_trades(record: Record) -> pd.DataFrame:
     """Round trips: one row each with start, end (µs), seconds, side and gain (net, of equity).
 
-    A trip ends when the position changes sign or goes flat, or when its episode ends.
+    A trip ends with the fill that closes or turns its position; one that is still open when the
+    record ends is valued at the mark.
     """
-    side = np.sign(record.position).astype(np.int8)
-    starts_episode = np.diff(record.episode, prepend=-1) != 0
-    change = (np.diff(side, prepend=0) != 0) | starts_episode
-    trip = np.cumsum(change)
-    before = np.concatenate([[1.0], record.equity[:-1]])
-    frame = pd.DataFrame(
-        {"trip": trip, "side": side, "ts": record.ts, "log": np.log(record.equity / before)}
-    )
-    grouped = frame.groupby("trip").agg(
-        side=("side", "first"), start=("ts", "first"), end=("ts", "last"), log=("log", "sum")
-    )
-    grouped = grouped[grouped["side"] != 0]
-    return pd.DataFrame(
-        {
-            "start": grouped["start"],
-            "end": grouped["end"],
-            "seconds": (grouped["end"] - grouped["start"]) / 1e6,
-            "side": grouped["side"],
-            "gain": np.expm1(grouped["log"]),
-        }
-    ).reset_index(drop=True)
+    frame = pd.DataFrame(record.trips)
+    frame["seconds"] = (frame["end"] - frame["start"]) / 1e6
+    return frame[["start", "end", "seconds", "side", "gain"]]
