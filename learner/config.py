@@ -14,11 +14,8 @@ TARGET_UPDATES = ("soft", "periodic")
 
 @dataclass(frozen=True)
 class LearnerConfig:
-    """How the Q-network is trained.
+    """How the Q-network is trained. γ and n are the rollout's: γⁿ comes with each transition.
 
-    discount: γ of one decision, in (0, 1). The actors fold γⁿ into every stored discount, so the
-        learner uses it for reports only.
-    n_step: decisions that one transition spans (fewer at the end of an episode).
     batch_size: transitions an update; every sample must have exactly this many.
     learning_rate, weight_decay: AdamW (Loshchilov & Hutter 2019). The decay acts on matrices and
         convolution kernels alone, never on biases and normalisation gains.
@@ -38,8 +35,6 @@ class LearnerConfig:
     arena_bytes: device memory for the resident segments' tables.
     """
 
-    discount: float = 0.99
-    n_step: int = 3
     batch_size: int = 512
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
@@ -60,10 +55,15 @@ class LearnerConfig:
     arena_bytes: int = 16 << 30
 
     def __post_init__(self) -> None:
-        for name in ("discount", "adam_beta1", "adam_beta2"):
+        for name in ("adam_beta1", "adam_beta2"):
             self._between(name, 0.0, 1.0, "above 0 and below 1", open_ends=True)
-        for name in ("n_step", "batch_size", "target_period", "metrics_every", "publish_every",
-                     "arena_bytes"):  # fmt: skip
+        for name in (
+            "batch_size",
+            "target_period",
+            "metrics_every",
+            "publish_every",
+            "arena_bytes",
+        ):
             self._whole(name)
         for name in ("learning_rate", "adam_epsilon", "gradient_clip", "huber_delta"):
             self._between(name, 0.0, math.inf, "a finite number above 0", open_ends=True)

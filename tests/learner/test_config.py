@@ -13,8 +13,7 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("discount", 1.0), ("discount", 0), ("discount", NAN), ("n_step", 0), ("batch_size", 2.5),
-        ("batch_size", True), ("learning_rate", 0.0), ("learning_rate", float("inf")),
+        ("batch_size", 2.5), ("batch_size", True), ("adam_beta1", NAN), ("learning_rate", 0.0), ("learning_rate", float("inf")),
         ("weight_decay", -0.1), ("gradient_clip", 0), ("huber_delta", NAN), ("target_rate", 0.0),
         ("target_rate", 1.5), ("target_period", 0), ("target_update", "hard"),
         ("mirror_share", 1.1), ("mirror_share", "half"), ("precision", "fp16"),
@@ -29,6 +28,6 @@ def test_an_impossible_value_names_its_field_and_what_is_allowed(field: str, val
 
 def test_the_defaults_are_the_documented_ones() -> None:
     config = LearnerConfig()
-    assert (config.discount, config.n_step, config.batch_size) == (0.99, 3, 512)
+    assert config.batch_size == 512
     assert (config.learning_rate, config.weight_decay, config.gradient_clip) == (3e-4, 0.1, 10.0)
     assert (config.target_update, config.target_rate, config.mirror_share) == ("soft", 0.005, 0.5)
