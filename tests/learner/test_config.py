@@ -13,7 +13,8 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("batch_size", 2.5), ("batch_size", True), ("adam_beta1", NAN), ("learning_rate", 0.0), ("learning_rate", float("inf")),
+        ("batch_size", 2.5), ("batch_size", True), ("adam_beta1", NAN),
+        ("learning_rate", 0.0), ("learning_rate", float("inf")),
         ("weight_decay", -0.1), ("gradient_clip", 0), ("huber_delta", NAN), ("target_rate", 0.0),
         ("target_rate", 1.5), ("target_period", 0), ("target_update", "hard"),
         ("mirror_share", 1.1), ("mirror_share", "half"), ("precision", "fp16"),
