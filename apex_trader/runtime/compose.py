@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,18 +20,20 @@ from omegaconf.errors import OmegaConfBaseException
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.run_folder import RunFolder
-from apex_trader.runtime.typed import to_typed
+from apex_trader.runtime.typed import settings, to_typed
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-#: Groups of conf/ that are chosen as a whole, besides the parts of ``Config``.
-EXTRA_GROUPS = ("experiment",)
-#: Folder of values that may hold any key, so nothing under it is checked here.
+#: Settings that may hold any key, so nothing under them is checked here.
 FREE = ("market.parameters",)
+_SWEEP = frozenset({"-m", "--multirun"})
 
 
 def register() -> None:
     """Put the dataclasses' defaults into Hydra's ConfigStore, as the base of every run."""
-    ConfigStore.instance().store(name="defaults", node=OmegaConf.create(plain(Config())))
+    defaults = OmegaConf.create(plain(Config()))
+    for name in FREE:  # any key may be given there; elsewhere Hydra refuses unknown ones
+        OmegaConf.set_struct(OmegaConf.select(defaults, name), False)
+    ConfigStore.instance().store(name="defaults", node=defaults)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 
 
@@ -55,8 +58,11 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
-    """The configuration that ``train`` would run with these overrides (no run folder is made)."""
-    check_overrides(overrides)
+    """The configuration that ``train`` would run with these overrides (no run folder is made).
+
+    Raises ApexError or ConfigError, in one line, for whatever ``train`` would refuse.
+    """
+    _check_names(overrides)
     register()
     try:
         with initialize_config_dir(str(CONF), version_base=None):
@@ -80,7 +86,7 @@ def load_config(folder: RunFolder, overrides: Sequence[str] = ()) -> Config:
 
     Raises ApexError when the file is unreadable, ConfigError on a bad override.
     """
-    check_overrides(overrides)
+    _check_names(overrides)
     try:
         base = OmegaConf.load(folder.config)
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
@@ -95,55 +101,109 @@ def save_config(folder: RunFolder, config: Config) -> None:
     folder.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain(config))))
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Raise ConfigError for a setting that does not exist, with the closest one that does."""
-    known = _settings(Config)
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()} | {f.name for f in fields(Config)}
+def check_overrides(arguments: Sequence[str]) -> None:
+    """Raise ApexError or ConfigError for a command line that ``train`` would refuse.
+
+    Run before Hydra, which makes a run folder first and explains itself in several lines. Of a
+    sweep every value is checked. With options other than ``--multirun``, only names are.
+    """
+    options = {text for text in arguments if text.startswith("-")}
+    overrides = [text for text in arguments if text not in options]
+    sweeps = bool(options & _SWEEP)
+    if options - _SWEEP:  # --help, --cfg job: these run nothing
+        _check_names([text for text in overrides if "=" in text])
+        return
+    _check_names(overrides)
+    for point in _points(overrides, sweeps):
+        compose_config(point)
+
+
+def _points(overrides: Sequence[str], sweeps: bool) -> list[list[str]]:
+    """What would run, one swept setting changed at a time; ApexError for a sweep without -m."""
+    fixed: list[str] = []
+    swept: list[list[str]] = []
     for text in overrides:
-        if text.startswith("-"):
+        override = _parsed(text)
+        if override.key_or_group.startswith("hydra"):
             continue
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
+        if not override.is_sweep_override():
+            fixed.append(text)
+        elif sweeps:
+            key = override.get_key_element()
+            swept.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
             raise ApexError(
-                f"{text!r} is not understood: settings are written as name=value, for example "
-                "seed=1 or learner.batch_size=256; whole experiments as +experiment=quickstart"
-            ) from None
+                f"{text!r} names several values: add -m to run them one after another, or write "
+                "a list as name=[first,second]"
+            )
+    first = [values[0] for values in swept]
+    points = [[*fixed, *first]]
+    for i, values in enumerate(swept):
+        points += [[*fixed, *first[:i], value, *first[i + 1 :]] for value in values[1:]]
+    return points
+
+
+def _check_names(overrides: Sequence[str]) -> None:
+    """Raise for a setting or a choice that does not exist, with the closest one that does."""
+    for text in overrides:
+        override = _parsed(text)
         key = override.key_or_group.partition("@")[0]
-        if key.startswith("hydra") or any(key.startswith(f) for f in FREE):
+        if override.is_delete() or key.startswith("hydra"):
             continue
-        if key in groups:
-            _check_choice(key, str(override.value()))
-        elif key not in known:
-            close = difflib.get_close_matches(key, [*known, *groups], n=3)
-            hint = f"did you mean {' or '.join(close)}?" if close else "see --help"
-            raise ConfigError(key, override.value(), f"no such setting; {hint}")
+        if key in _groups():
+            _check_choice(text, key, override)
+        else:
+            _check_setting(key, override.value())
 
 
-def _check_choice(group: str, choice: str) -> None:
+def _check_setting(key: str, value: Any) -> None:
+    known = list(settings(Config))
+    if key in known or any(key.startswith(f"{free}.") for free in FREE):
+        return
+    inside = [name for name in known if name.startswith(f"{key}.")]
+    if inside and isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_setting(f"{key}.{name}", inner)
+        return
+    if inside:
+        raise ConfigError(key, value, f"a group of settings: {', '.join(inside)}")
+    close = difflib.get_close_matches(key, [*known, *_groups()], n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job prints them all"
+    raise ConfigError(key, value, f"no such setting; {hint}")
+
+
+def _groups() -> list[str]:
+    """Folders of conf/, of whose files one is chosen as a whole."""
+    return sorted(p.name for p in CONF.iterdir() if p.is_dir() and any(p.glob("*.yaml")))
+
+
+def _parsed(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        override = None
+    if override is None or not override.key_or_group:
+        raise ApexError(
+            f"{text!r} is not understood: settings are written as name=value, for example "
+            "seed=1 or learner.batch_size=256; whole experiments as +experiment=quickstart"
+        )
+    return override
+
+
+def _check_choice(text: str, group: str, override: Override) -> None:
     options = sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    if options and choice not in options:
-        close = difflib.get_close_matches(choice, options, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ConfigError(group, choice, f"{hint}there are: {', '.join(options)}")
-
-
-def _settings(kind: type, path: str = "") -> list[str]:
-    """Dotted names of every leaf of a tree of dataclasses."""
-    names = []
-    for field, value in asdict_types(kind):
-        name = f"{path}{field}"
-        names += _settings(value, f"{name}.") if value is not None else [name]
-    return names
-
-
-def asdict_types(kind: type) -> list[tuple[str, type | None]]:
-    """(field, its dataclass or None) of a dataclass whose parts have defaults."""
-    default = kind()
-    values = [(f.name, getattr(default, f.name)) for f in fields(default)]
-    return [(name, type(v) if is_dataclass(v) else None) for name, v in values]
+    choices = [str(override.value())]
+    if override.is_sweep_override():
+        choices = [str(value) for value in override.sweep_string_iterator()]
+    for choice in choices:
+        if choice not in options:
+            close = difflib.get_close_matches(choice, options, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ConfigError(group, choice, f"{hint}there are: {', '.join(options)}")
+    if not override.is_add():
+        raise ApexError(f"{text!r} needs a plus, since nothing is chosen yet: +{text}")
 
 
 def _first_lines(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return "; ".join(line for line in lines[:3] if "object_type" not in line)

@@ -38,9 +38,31 @@ def to_typed(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
     try:
         return kind(**filled)
     except ConfigError as error:
-        # the part knows its field, only the tree knows where the part hangs
-        leaf = error.field.rpartition(".")[2]
-        raise ConfigError(_join(path, leaf), error.value, error.allowed) from None
+        raise _placed(error, kind, path) from None
+
+
+def _placed(error: ConfigError, kind: type, path: str) -> ConfigError:
+    """The error in terms of the whole tree: a part knows its field, not where the part hangs."""
+    prefix, _, leaf = error.field.rpartition(".")
+    if path:
+        allowed = error.allowed.replace(f"{prefix}.", f"{path}.") if prefix else error.allowed
+        return ConfigError(_join(path, leaf), error.value, allowed)
+    known = settings(kind)
+    if error.field in known:
+        return error
+    ending = [name for name in known if name.endswith(f".{leaf}")]
+    field = ending[0] if len(ending) == 1 else error.field
+    return ConfigError(field, error.value, error.allowed)
+
+
+def settings(kind: type, path: str = "") -> dict[str, Any]:
+    """Dotted name → type hint of every leaf of a tree of dataclasses, in their order."""
+    hints = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for field in fields(kind):
+        name, inner = _join(path, field.name), _dataclass_in(hints[field.name])
+        found |= settings(inner, name) if inner is not None else {name: hints[field.name]}
+    return found
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:
@@ -54,9 +76,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         if _is_whole(hint) and isinstance(value, bool):
             raise ConfigError(place, value, "a whole number")
         return adapter.validate_python(value)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise ConfigError(place, value, f"{_say(hint)} ({reason})") from None
+    except ValidationError:
+        raise ConfigError(place, value, describe(hint)) from None
 
 
 def _dataclass_in(hint: Any) -> type | None:
@@ -71,11 +92,21 @@ def _is_whole(hint: Any) -> bool:
     return hint is int or int in typing.get_args(hint)
 
 
-def _say(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return words.get(hint, f"of type {str(hint).replace('typing.', '')}")
+def describe(hint: Any) -> str:
+    """What a type allows, in words."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, inside))
+    if origin is tuple:
+        return f"a list of {_MANY.get(inside[0], 'values')}, written [first,second]"
+    if origin in (typing.Union, types.UnionType):
+        words = [describe(option) for option in inside if option is not type(None)]
+        return " or ".join([*words, "null"] if type(None) in inside else words)
+    return _ONE.get(hint, "a group of names and values, written {name: value}")
+
+
+_ONE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
