@@ -31,7 +31,8 @@ from apex_trader.runtime.compose import (
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
-from apex_trader.runtime.judge import Agent, judge, result_of, write_report
+from apex_trader.runtime.judge import judge, result_of, write_report
+from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
@@ -98,11 +99,7 @@ def _run(config: Config, data: MarketData, session: Session) -> None:
 
 def finish(config: Config, data: MarketData, session: Session) -> None:
     """Judge the best checkpoint on the test days; write result.json and report.html."""
-    checkpoint = session.best_checkpoint()
-    run = checkpoint.json("run.json")
-    weights = checkpoint.state("learner.pt")["network"]
-    extractor = session.load_extractor(run["extractor"])
-    agent = Agent(weights, extractor, int(run["updates"]), checkpoint.name)
+    agent = load_agent(session.folder, data.schema)
     numbers = data.numbers(data.periods.test)
     if not numbers:
         raise ApexError(

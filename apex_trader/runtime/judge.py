@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,11 +80,6 @@ def judge(
     return Judgement(records, figures, segments, tables)
 
 
-def adverse(trading: TradingConfig, fee: float) -> TradingConfig:
-    """The same account at another fee."""
-    return replace(trading, fee=fee)
-
-
 def result_of(
     config: Config, data: MarketData, agent: Agent, judgement: Judgement, **extra: Any
 ) -> dict[str, Any]:
@@ -122,20 +117,26 @@ def notes(data: MarketData, judgement: Judgement) -> list[str]:
 
 
 def write_report(
-    folder: RunFolder, config: Config, data: MarketData, agent: Agent, judgement: Judgement
+    folder: RunFolder,
+    config: Config,
+    data: MarketData,
+    agent: Agent,
+    judgement: Judgement,
+    trained_in: RunFolder | None = None,
+    warnings: Sequence[str] = (),
 ) -> None:
-    """Render the run's report from its judgement and its metrics."""
+    """Render a report from a judgement and from the metrics of the run it was trained in."""
     coverage = block_counts(
         column_report(judgement.segments, data.schema), data.schema, judgement.tables
     )
     page = ReportData(
         title=f"{config.name}: {config.market.primary}",
         facts=facts(config, data, agent, judgement.records[0]),
-        notes=notes(data, judgement),
+        notes=[*warnings, *notes(data, judgement)],
         records=judgement.records,
         figures=judgement.figures,
         actions=Actions.of(config.trading).names,
-        training=training_curves(folder),
+        training=training_curves(trained_in or folder),
         coverage=coverage,
     )
     folder.write_text(folder.report, render(page))

@@ -25,6 +25,7 @@ from apex_trader.state.builder import SegmentBuilder
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
+from apex_trader.time import day_start, format_date
 
 #: Built segments kept in memory beside the ones that others hold.
 _KEPT = 8
@@ -60,10 +61,13 @@ class MarketData:
     """Builds the segments of a run by their registry number, and keeps the latest few.
 
     Nothing here is random: another process that makes one from the same configuration and store
-    builds the same segments, bit for bit.
+    builds the same segments, bit for bit. span: (from, to) in µs, for a backtest of a period of its
+    own; otherwise the configuration divides the days.
     """
 
-    def __init__(self, config: Config, folder: RunFolder) -> None:
+    def __init__(
+        self, config: Config, folder: RunFolder, span: tuple[int, int] | None = None
+    ) -> None:
         self.config = config
         self.schema = config.state.build()
         store = MarketStore(store_url(config, folder))
@@ -76,12 +80,25 @@ class MarketData:
             bar_fill=config.execution.bar_fill,
         )
         self.builder = SegmentBuilder(self.schema, primary, reference, fills)
-        self.periods: Periods = split_days(
-            self.builder.days(), config.periods, max(self.schema.horizons)
-        )
+        self.periods: Periods = self._periods(span)
         self.registry = SegmentRegistry(self.periods.all)
         self.trading = config.trading.for_market(self.info)
         self._segments: OrderedDict[int, Segment] = OrderedDict()
+
+    def _periods(self, span: tuple[int, int] | None) -> Periods:
+        """The configured division, or the days of a span alone, all of them test days."""
+        days = self.builder.days()
+        if span is None:
+            return split_days(days, self.config.periods, max(self.schema.horizons))
+        start, end = span
+        chosen = tuple(d for d in days if day_start(start) <= d < end)
+        if not chosen:
+            raise ApexError(
+                f"no day can be built between {format_date(start)} and {format_date(end)}: "
+                f"{self.info.market} has {format_date(days[0])} to {format_date(days[-1])} "
+                f"({len(days)} days)"
+            )
+        return Periods((), (), (), chosen, 0)
 
     def numbers(self, days: Sequence[int]) -> list[int]:
         """Registry numbers of days."""
@@ -117,6 +134,11 @@ class MarketData:
             notes.append(
                 f"Look-back before {self.info.market}'s own data comes from {back.market}, shifted "
                 f"by a basis of {back.basis * 1e4:+.1f} bp."
+            )
+        if self.info.instrument == "spot" and self.trading.instrument == "perpetual":
+            notes.append(
+                f"{self.info.market} is a spot market, traded here as a perpetual: long and short, "
+                "without funding payments."
             )
         if self.config.execution.bar_fill == "this_open":
             notes.append("Optimistic fills: orders trade at the decision's own price (this_open).")

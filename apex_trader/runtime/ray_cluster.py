@@ -481,7 +481,7 @@ class RayRun:
         }
         for k, snapshot in enumerate(shards):
             parts[f"replay-{k}.pt"] = snapshot
-        self.session.save(updates, parts, self.extractor_version)
+        self.session.save(updates, parts, self.extractor_version, self.data.periods)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.data.registry.load_state_dict(checkpoint.json("registry.json"))

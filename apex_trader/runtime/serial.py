@@ -341,7 +341,9 @@ class SerialRun:
             }
             for k, shard in enumerate(self.shards):
                 parts[f"replay-{k}.pt"] = state_part(shard.state_dict())
-            self.session.save(self.learner.updates, parts, self.extractor_version)
+            self.session.save(
+                self.learner.updates, parts, self.extractor_version, self.data.periods
+            )
         if best is not None:
             self.session.mark_best(self.learner.updates, best)
 

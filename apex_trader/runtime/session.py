@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ from apex_trader.runtime.compose import plain, save_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
 from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink
+from apex_trader.runtime.periods import Periods
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.schema import Schema
@@ -81,15 +83,6 @@ class Session:
         """Keep a frozen extractor in the run's folder."""
         extractor.save(self.folder.extractors / f"{extractor.version}.pt")
 
-    def load_extractor(self, version: str | None) -> FrozenExtractor | None:
-        """One of the run's extractors; None for None. ApexError when its file is missing."""
-        if version is None:
-            return None
-        path = self.folder.extractors / f"{version}.pt"
-        if not path.is_file():
-            raise ApexError(f"{path} is missing: the run's extractor cannot be loaded")
-        return FrozenExtractor.load(path, self._schema)
-
     def log_training(
         self,
         progress: Progress,
@@ -114,13 +107,16 @@ class Session:
         }
         self.metrics.log(values)
 
-    def save(self, updates: int, parts: Mapping[str, Part], extractor: str | None) -> str:
+    def save(
+        self, updates: int, parts: Mapping[str, Part], extractor: str | None, periods: Periods
+    ) -> str:
         """Write a checkpoint. Names schema and extractor, checked when it is resumed."""
         run = {
             "wandb_id": self._wandb.run_id if self._wandb else None,
             "seconds": self.metrics.seconds,
             "updates": updates,
             "extractor": extractor,
+            "periods": asdict(periods),
         }
         identity = {"schema": self._schema.fingerprint}
         return self.checkpoints.save(updates, {**parts, "run.json": json_part(run)}, identity)
@@ -128,10 +124,6 @@ class Session:
     def mark_best(self, updates: int, value: float) -> None:
         """The checkpoint of an update count is the best so far."""
         self.checkpoints.mark_best(f"step-{updates:06d}", BEST_METRIC, value)
-
-    def best_checkpoint(self) -> Checkpoint:
-        """The best checkpoint on validation, else the latest. ApexError when there is none."""
-        return best_checkpoint(self.checkpoints, self.folder)
 
     def _find_checkpoint(self) -> Checkpoint:
         found = self.checkpoints.latest()
@@ -156,15 +148,6 @@ class Session:
             config=plain(self.config),
             resume_id=resume_id,
         )
-
-
-def best_checkpoint(manager: CheckpointManager, folder: RunFolder) -> Checkpoint:
-    """The best checkpoint on validation, else the latest. ApexError when there is none."""
-    best = manager.best()
-    found = manager.load(best.name) if best is not None else manager.latest()
-    if found is None:
-        raise ApexError(f"{folder.path} holds no complete checkpoint: the run ended before one")
-    return found
 
 
 def merge_shards(shards: Sequence[Mapping[str, float]]) -> dict[str, float]:

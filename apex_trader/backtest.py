@@ -1,0 +1,161 @@
+"""Judge a run's agent on a period under the simulator's fills and costs, with a report.
+
+    python -m apex_trader.backtest run=runs/eth_full/…                      # its test days
+    python -m apex_trader.backtest run=DIR period=validation
+    python -m apex_trader.backtest run=DIR from=2024-08-08 to=2024-08-10
+    python -m apex_trader.backtest run=DIR trading.fee=0.0005 execution.latency=2
+    python -m apex_trader.backtest run=DIR market.primary=binance:ETHUSDT from=2024-08-08
+    python -m apex_trader.backtest run=DIR checkpoint=latest out=DIR
+
+run         the run's folder
+period      test (default), validation, agent or extractor: days as the run divided them
+from, to    dates of a period of its own instead; to is the day after the last (default: all)
+checkpoint  best (on validation, the default), latest, or a name such as step-002000
+out         where report.html and result.json go (default: a new folder in DIR/backtests)
+Any setting of the run can be changed as name=value, as in train.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.runtime.command import run_command
+from apex_trader.runtime.compose import load_config
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.display import Display
+from apex_trader.runtime.judge import Judgement, judge, result_of, write_report
+from apex_trader.runtime.load_agent import choose_checkpoint, load_agent
+from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.summary import print_summary
+from apex_trader.time import DAY, format_date, parse_time
+
+PERIODS = ("test", "validation", "agent", "extractor")
+
+
+@dataclass
+class Request:
+    """What the user asked for; see the module's help."""
+
+    run: str = ""
+    period: str = "test"
+    checkpoint: str = "best"
+    out: str = ""
+    start: str = ""
+    end: str = ""
+    overrides: list[str] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, arguments: list[str]) -> Request:
+        """From the command line. Raises ApexError for what is not understood."""
+        request = cls()
+        own = {"run": "run", "period": "period", "checkpoint": "checkpoint", "out": "out",
+               "from": "start", "to": "end"}  # fmt: skip
+        for argument in arguments:
+            key, found, value = argument.partition("=")
+            if not found:
+                raise ApexError(
+                    f"{argument!r} is not understood: write name=value, for example run=runs/… "
+                    "(--help explains)"
+                )
+            if key in own:
+                setattr(request, own[key], value)
+            else:
+                request.overrides.append(argument)
+        request._check()
+        return request
+
+    def _check(self) -> None:
+        if not self.run:
+            raise ConfigError("run", self.run, "the folder of a run, run=DIR")
+        if self.period not in PERIODS:
+            raise ConfigError("period", self.period, f"one of {', '.join(PERIODS)}")
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """(from, to) in µs when a period of its own was given."""
+        if not self.start and not self.end:
+            return None
+        start = parse_time(self.start) if self.start else 0
+        end = parse_time(self.end) if self.end else 2**62
+        if end <= start:
+            raise ConfigError("to", self.end, f"a day after from={self.start}")
+        return start, end
+
+
+def main() -> None:
+    """The command."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
+    sys.exit(run_command(lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> None:
+    request = Request.parse(arguments)
+    folder = RunFolder.open(request.run)
+    config = load_config(folder, request.overrides)
+    display = Display(f"backtest · {folder.path}")
+    try:
+        out = Path(request.out) if request.out else _new_folder(folder, request)
+        judgement = backtest(config, folder, request, out, display)
+    finally:
+        display.close({})
+    print_summary(display.say_table, RunFolder(out), judgement.figures)
+
+
+def backtest(
+    config: Config, folder: RunFolder, request: Request, out: Path, display: Display
+) -> Judgement:
+    """Judge and write ``result.json`` and ``report.html`` into ``out``; nothing else is touched."""
+    prepare_store(config, folder, display.say)
+    display.phase("backtest", 3)
+    data = MarketData(config, folder, request.span)
+    agent = load_agent(folder, data.schema, request.checkpoint)
+    days = data.periods.test if request.span else getattr(data.periods, request.period)
+    if not days:
+        raise ApexError(f"the run has no {request.period} days: give from= and to=")
+    display.advance(1)
+    judgement = judge(config, data, agent, data.numbers(days), data.trading)
+    display.advance(2)
+    seen = overlap(folder, request.checkpoint, days)
+    result = result_of(config, data, agent, judgement)
+    result["notes"] += seen
+    target = RunFolder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    target.write_json(target.result, result)
+    write_report(target, config, data, agent, judgement, folder, seen)
+    display.advance(3)
+    return judgement
+
+
+def overlap(folder: RunFolder, checkpoint: str, days: tuple[int, ...]) -> list[str]:
+    """A warning when the period holds days that the run was fitted or selected on."""
+    run = choose_checkpoint(folder, checkpoint).json("run.json")
+    notes = []
+    for part in ("extractor", "agent", "validation"):
+        shared = sorted(set(days) & set(run.get("periods", {}).get(part, ())))
+        if shared:
+            last = format_date(shared[-1])
+            notes.append(
+                f"IN SAMPLE: {len(shared)} of {len(days)} days ({format_date(shared[0])} … {last}) "
+                f"are days that this run used for {part}: the figures flatter."
+            )
+    return notes
+
+
+def _new_folder(folder: RunFolder, request: Request) -> Path:
+    span = request.span
+    name = request.period
+    if span is not None:
+        last = request.end and format_date(span[1] - DAY)
+        name = "_".join(filter(None, (request.start and format_date(span[0]), last)))
+    return folder.path / "backtests" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{name}"
+
+
+if __name__ == "__main__":
+    main()
