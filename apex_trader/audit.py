@@ -1,0 +1,151 @@
+"""Prove that every part is connected: perturb each input and see the effect.
+
+    python -m apex_trader.audit +experiment=quickstart
+    python -m apex_trader.audit +experiment=eth_full market.store=DIR
+    python -m apex_trader.audit run=runs/…                  # a run: its weights, its extractor
+    python -m apex_trader.audit run=runs/… --json audit.json
+
+Drives the real pipeline on a few of the configured days: what the state requires and what of it is
+delivered, every column, and every connection from the market to the loss and back to the actors.
+Without a run it fits a minimal extractor and begins with untrained weights. Any setting can be
+changed as name=value, as in ``apex_trader.train``.
+
+    run=DIR      a run's folder: its configuration, best checkpoint and extractor; writes audit.json
+    days=N       days whose columns are judged, evenly spread over the configured period (8)
+    probe_days=N agent's days that the connections are perturbed on (2)
+    --json FILE  write the findings for machines (also json=FILE)
+
+Exit codes: 0 no hole; 1 a hole, named in the last lines; 2 the input cannot be used.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.runtime.audit.findings import Findings
+from apex_trader.runtime.audit.pipeline import Pipeline, audited, restrict, spread
+from apex_trader.runtime.audit.run import Audit
+from apex_trader.runtime.audit.table import render
+from apex_trader.runtime.command import HOLE, OK, run_command
+from apex_trader.runtime.compose import compose_config, load_config
+from apex_trader.runtime.config import Config, check_blocks
+from apex_trader.runtime.load_agent import load_agent
+from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.session import Session
+
+_MINIMAL = (
+    "No run was given: the extractor was fitted for a few steps only and the weights are "
+    "untrained. Connections are what they would be in a run; give run=DIR to audit one."
+)
+
+
+@dataclass
+class Request:
+    """What the command line asks for."""
+
+    overrides: list[str] = field(default_factory=list)
+    run: str = ""
+    json: str = ""
+    days: int = 8
+    probe_days: int = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(word in ("-h", "--help") for word in given):
+        print(__doc__)
+        return OK
+    return run_command(lambda: _run(parse(given)))
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """The request of a command line. ApexError for an option that there is none of."""
+    request, words = Request(), iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--json":
+            request.json = value if equals else next(words, "")
+            if not request.json:
+                raise ApexError("--json needs a file to write to: --json FILE")
+        elif word.startswith("-"):
+            raise ApexError(f"no option {name}: `python -m apex_trader.audit --help` explains")
+        elif name in ("run", "json"):
+            setattr(request, name, value)
+        elif name in ("days", "probe_days"):
+            setattr(request, name, _count(name, value))
+        else:
+            request.overrides.append(word)
+    return request
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(name, text, "a whole number of days, 1 or more")
+    return int(text)
+
+
+def _run(request: Request) -> int:
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="apex-audit-") as scratch:
+        findings = audit(request, Path(scratch), console)
+    for part in render(findings):
+        console.print(part)
+    _write(request, findings)
+    return HOLE if findings.holes else OK
+
+
+def audit(request: Request, scratch: Path, console: Console) -> Findings:
+    """The findings of a request; ``scratch`` is an empty folder for what the audit must write."""
+    config, folder = _source(request, scratch)
+    check_blocks(config)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    prepare_store(config, folder, say=console.print)
+    small = audited(config)
+    data = MarketData(small, folder)
+    days = data.numbers(spread(data.periods.all, request.days))
+    agent = load_agent(folder, data.schema) if request.run else None
+    with Session(small, RunFolder(scratch / "session"), data.schema) as session:
+
+        def build() -> Pipeline:
+            restrict(data, request.probe_days)
+            return Pipeline.build(small, data, session, agent)
+
+        segments = (data.segment(n) for n in days)
+        notes = (*data.notes(), *(() if request.run else (_MINIMAL,)))
+        return Audit(small, data, segments, build, notes).run(
+            lambda text: session.display.say(f"audit: {text} …")
+        )
+
+
+def _source(request: Request, scratch: Path) -> tuple[Config, RunFolder]:
+    """The configuration to audit, and the folder that a synthetic market lies in."""
+    if not request.run:
+        return compose_config(request.overrides), RunFolder(scratch / "run")
+    own = ("+experiment=", "experiment=", "hydra")
+    folder = RunFolder.open(request.run)
+    return load_config(folder, [o for o in request.overrides if not o.startswith(own)]), folder
+
+
+def _write(request: Request, findings: Findings) -> None:
+    if request.run:
+        folder = RunFolder(request.run)
+        folder.write_json(folder.path / "audit.json", findings.as_dict())
+    if request.json:
+        path = Path(request.json)
+        try:
+            RunFolder(path.parent).write_json(path, findings.as_dict())
+        except OSError as error:
+            raise ApexError(f"{path} cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
