@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.config import Config
@@ -90,7 +91,7 @@ def load_config(folder: RunFolder, overrides: Sequence[str] = ()) -> Config:
     try:
         base = OmegaConf.load(folder.config)
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, OSError, ValueError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise ApexError(f"{folder.config} cannot be read: {_first_lines(error)}") from None
     assert isinstance(merged, DictConfig)
     return typed(merged)

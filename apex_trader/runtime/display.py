@@ -60,6 +60,7 @@ class Display:
         self._console = console or Console(highlight=False)
         self._title, self._plain_every = title, plain_every
         self._values: dict[str, float] = {}
+        self._phase_groups: set[str] = set()
         self._phase, self._done, self._total = "", 0.0, 1.0
         self._phase_start = self._last_line = time.monotonic()
         self._bar = Progress(
@@ -79,16 +80,17 @@ class Display:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def say_table(self, content: Table | str) -> None:
         """A table, or a line, that stays."""
-        self._console.print(content)
+        self._console.print(content, soft_wrap=isinstance(content, str))
 
     def phase(self, name: str, total: float) -> None:
         """A new phase begins, ``total`` units long."""
         self._phase, self._done, self._total = name, 0.0, max(total, 1e-9)
         self._phase_start = time.monotonic()
+        self._phase_groups.clear()
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(name, total=total)
@@ -105,6 +107,7 @@ class Display:
     def log(self, group: str, step: float, values: Mapping[str, float]) -> None:
         """See ``Sink.log``."""
         self._values.update(values)
+        self._phase_groups.add(group)
         self._refresh()
 
     def close(self, summary: Mapping[str, Any]) -> None:
@@ -127,6 +130,8 @@ class Display:
         left = f"{elapsed * (1 - share) / share:,.0f} s left" if share > 0 else "starting"
         parts = [f"{self._phase} {share:.0%}, {left}"]
         for group, rows in ROWS:
+            if group not in self._phase_groups:
+                continue  # figures of an earlier phase say nothing about this one
             readings = [f"{label} {text}" for label, text in self._readings(rows)]
             if readings:
                 parts.append(f"{group}: " + ", ".join(readings))

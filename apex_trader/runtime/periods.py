@@ -89,7 +89,7 @@ def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> 
     training = [d for d in before_test if d < validation_from]
     count = round(config.extractor * len(training))
     if config.extractor > 0:
-        count = max(count, 1)
+        count = min(max(count, 1), len(training))
     parts = Periods(
         extractor=tuple(training[:count]),
         agent=tuple(training[count:]),

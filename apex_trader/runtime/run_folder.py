@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from apex_trader.errors import ApexError
 
@@ -24,6 +25,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lock: IO[str] | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -73,14 +75,36 @@ class RunFolder:
         return self.path / "result.json"
 
     def create(self) -> None:
-        """Make the folder. Raises ApexError when a run is there already."""
-        if self.config.exists():
+        """Make the folder. Raises ApexError when a run is there already, or is beginning there.
+
+        A run that ended before its first checkpoint has nothing to continue from: its metrics are
+        removed and the folder is used again.
+        """
+        if self.config.exists() and self._has_checkpoint():
             raise ApexError(
                 f"{self.path} holds a run already: continue it with resume={self.path}, "
                 "or choose another hydra.run.dir"
             )
         for folder in (self.path, self.checkpoints, self.extractors):
             folder.mkdir(parents=True, exist_ok=True)
+        self._claim()
+        for left in (self.metrics, self.report, self.result):
+            left.unlink(missing_ok=True)
+
+    def _has_checkpoint(self) -> bool:
+        return self.checkpoints.is_dir() and any(self.checkpoints.glob("step-*"))
+
+    def _claim(self) -> None:
+        """Hold the folder until this process ends, however it ends."""
+        self._lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ApexError(
+                f"another run is beginning in {self.path}: choose another hydra.run.dir"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a file so that it is there whole or as it was."""

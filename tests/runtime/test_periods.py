@@ -1,0 +1,113 @@
+"""The parts of a run's time: in order, apart, and with an embargo between extractor and agent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.runtime.periods import PeriodsConfig, split_days
+from apex_trader.time import DAY, HOUR, format_date, parse_time
+
+FIRST = parse_time("2024-01-01")
+HORIZON = 4 * HOUR
+
+
+def days(count: int) -> list[int]:
+    return [FIRST + k * DAY for k in range(count)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=80, unique=True),
+    st.floats(0, 0.6),
+    st.floats(0, 0.6),
+    st.floats(0, 0.9),
+)
+def test_every_day_serves_one_purpose_and_time_runs_from_fitting_to_test(
+    numbers, validation, test, extractor
+):
+    assume(validation + test < 1)
+    known = [FIRST + k * DAY for k in sorted(numbers)]
+    config = PeriodsConfig(validation=validation, test=test, extractor=extractor)
+    try:
+        parts = split_days(known, config, HORIZON)
+    except ApexError as error:
+        assert "too few" in str(error)  # noqa: PT017 - the reason for which there is no split
+        return
+    assert list(parts.all) == known
+    for share, part in ((validation, parts.validation), (test, parts.test)):
+        assert bool(part) == (share > 0)
+    assert parts.agent
+    if parts.extractor:
+        assert parts.agent_from == parts.extractor[-1] + DAY + HORIZON
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(10, 60), st.integers(1, 8), st.integers(1, 8))
+def test_dates_divide_where_they_say(count, before_test, before_validation):
+    known = days(count)
+    test = count - before_test
+    validation = test - before_validation
+    assume(validation >= 2)
+    text = {
+        "test_start": format_date(known[test]),
+        "validation_start": format_date(known[validation]),
+    }
+    parts = split_days(known, PeriodsConfig(**text), HORIZON)
+    assert parts.test == tuple(known[test:])
+    assert parts.validation == tuple(known[validation:test])
+
+
+def test_start_and_end_choose_the_days_and_the_end_is_not_among_them():
+    config = PeriodsConfig(start="2024-01-03", end="2024-01-13", validation=0.2, test=0.2)
+    parts = split_days(days(30), config, HORIZON)
+    assert (format_date(parts.all[0]), format_date(parts.all[-1])) == ("2024-01-03", "2024-01-12")
+
+
+def test_a_share_is_at_least_a_day():
+    parts = split_days(days(5), PeriodsConfig(validation=0.01, test=0.01), HORIZON)
+    assert (len(parts.validation), len(parts.test)) == (1, 1)
+
+
+def test_without_extractor_days_the_agent_begins_at_its_first_day():
+    parts = split_days(days(6), PeriodsConfig(extractor=0.0), HORIZON)
+    assert parts.extractor == ()
+    assert parts.agent_from <= parts.agent[0]
+
+
+def test_too_few_days_name_the_part_that_is_left_empty():
+    with pytest.raises(ApexError, match=r"2 days are too few: nothing is left for .*agent"):
+        split_days(days(2), PeriodsConfig(), HORIZON)
+
+
+def test_no_day_in_the_range_says_which_days_there_are():
+    config = PeriodsConfig(start="2030-01-01")
+    with pytest.raises(ApexError, match="2024-01-01 to 2024-01-04"):
+        split_days(days(4), config, HORIZON)
+
+
+def test_a_test_that_would_begin_before_everything_leaves_nothing_to_train_on():
+    config = PeriodsConfig(test_start="2023-01-01")
+    with pytest.raises(ApexError, match="too few"):
+        split_days(days(10), config, HORIZON)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("validation", 1.0), ("test", -0.1), ("extractor", 1.0), ("start", "yesterday")],
+)
+def test_impossible_values_name_their_field(field, value):
+    with pytest.raises(ConfigError, match=f"periods.{field}"):
+        PeriodsConfig(**{field: value})
+
+
+def test_validation_and_test_cannot_take_everything():
+    with pytest.raises(ConfigError, match=r"periods\.validation"):
+        PeriodsConfig(validation=0.5, test=0.5)
+
+
+def test_descriptions_name_first_and_last_day():
+    parts = split_days(days(10), PeriodsConfig(validation=0.2, test=0.2), HORIZON)
+    assert parts.describe()["test"] == "2024-01-09 … 2024-01-10, 2 days"
