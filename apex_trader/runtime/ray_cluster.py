@@ -142,9 +142,7 @@ class RayRun:
     def _start_parts(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.session.display.phase("building market segments", 1)
-        market = self._market(self.active.current)
-        self.session.display.advance(1)
+        market = self._build_segments()
         for k in range(len(self.shards)):
             self._wait(self._start_shard(k))
         self.updates = self._wait(self._start_learner())
@@ -152,7 +150,18 @@ class RayRun:
         for reference in [self._start_rollout(k, market) for k in range(len(self.rollouts))]:
             self._wait(reference)
         if self.data.periods.validation:
-            self._wait(self._start_evaluator())
+            market = self._market(self.data.evaluation_numbers())
+            self._wait(self._start_evaluator(market))
+
+    def _build_segments(self) -> Market:
+        """Every segment that the run begins with, one after another, so that progress shows."""
+        validation = self.data.evaluation_numbers() if self.data.periods.validation else []
+        numbers = [*self.active.current, *validation]
+        self.session.display.phase("building market segments", len(numbers))
+        for done, number in enumerate(numbers, start=1):
+            self._market([number])
+            self.session.display.advance(done)
+        return self._market(self.active.current)
 
     def _start_shard(self, k: int) -> Ref:
         incarnation = self._restarts.get(f"shard {k}", 0)
@@ -170,12 +179,14 @@ class RayRun:
             self.shards, self.board, self._learner_state,
         )  # fmt: skip
 
-    def _start_evaluator(self) -> Ref:
-        numbers = self.data.evaluation_numbers()
-        return self.evaluator.start.remote(self._market(numbers), self.data.trading)
+    def _start_evaluator(self, market: Market) -> Ref:
+        return self.evaluator.start.remote(market, self.data.trading)
+
+    def _ask_market(self, numbers: list[int]) -> Ref:
+        return self.server.market.remote(list(numbers), self.extractor)
 
     def _market(self, numbers: list[int]) -> Market:
-        market: Market = self._wait(self.server.market.remote(numbers, self.extractor))
+        market: Market = self._wait(self._ask_market(numbers))
         return market
 
     def _wait(self, reference: Ref) -> Any:
@@ -259,12 +270,24 @@ class RayRun:
 
     def _supply_everywhere(self) -> None:
         """Swap the CNN rows of every part for those of the new extractor."""
-        market = self._market(self.active.current)
         self._fly(self.learner.swap_extractor.remote(self.extractor), _ignore, _nothing)
-        for rollout in self.rollouts:
-            self._fly(rollout.set_market.remote(market), _ignore, _nothing)
+        self._move_rollouts()
         if self.data.periods.validation:
-            self._fly(self._start_evaluator(), _ignore, _nothing)
+            numbers = self.data.evaluation_numbers()
+
+            def answer(market: Market) -> None:
+                self._fly(self._start_evaluator(market), _ignore, _nothing)
+
+            self._fly(self._ask_market(numbers), answer, _nothing)
+
+    def _move_rollouts(self) -> None:
+        """Send every rollout to the active days; nobody waits while these are built."""
+
+        def answer(market: Market) -> None:
+            for rollout in self.rollouts:
+                self._fly(rollout.set_market.remote(market), _ignore, _nothing)
+
+        self._fly(self._ask_market(self.active.current), answer, _nothing)
 
     # --- training --------------------------------------------------------------------------
 
@@ -344,8 +367,11 @@ class RayRun:
 
         def failed() -> None:
             self._count_restart(f"rollout {k}")
-            market = self._market(self.active.current)
-            self._fly(self._start_rollout(k, market), lambda _: self._run_rollout(k), failed)
+
+            def start(market: Market) -> None:
+                self._fly(self._start_rollout(k, market), lambda _: self._run_rollout(k), failed)
+
+            self._fly(self._ask_market(self.active.current), start, failed)
 
         self._fly(self.rollouts[k].run.remote(SLICE), answer, failed)
 
@@ -406,9 +432,7 @@ class RayRun:
 
     def _rotate(self) -> None:
         gone, _ = self.active.rotate()
-        market = self._market(self.active.current)
-        for rollout in self.rollouts:
-            self._fly(rollout.set_market.remote(market), _ignore, _nothing)
+        self._move_rollouts()
         for shard in self.shards:
             shard.evict_segment.remote(gone)
         self.learner.evict.remote(gone)
@@ -445,7 +469,11 @@ class RayRun:
         def failed() -> None:
             self._evaluating = False
             self._count_restart("evaluator")
-            self._fly(self._start_evaluator(), _ignore, _nothing)
+
+            def start(market: Market) -> None:
+                self._fly(self._start_evaluator(market), _ignore, _nothing)
+
+            self._fly(self._ask_market(self.data.evaluation_numbers()), start, _nothing)
 
         # The checkpoint comes first, so that the best weights are still there when they win.
         self._save()
