@@ -116,7 +116,12 @@ def check_overrides(arguments: Sequence[str]) -> None:
         return
     _check_names(overrides)
     for point in _points(overrides, sweeps):
-        compose_config(point)
+        run = next((text for text in point if text.startswith("resume=")), "resume=")
+        folder = run.removeprefix("resume=")
+        if folder:  # its own configuration is the base of the changes
+            load_config(RunFolder.open(folder), [text for text in point if text[0] != "+"])
+        else:
+            compose_config(point)
 
 
 def _points(overrides: Sequence[str], sweeps: bool) -> list[list[str]]:

@@ -1,0 +1,196 @@
+"""The whole pipeline in one process, from a market to a report: repeatable and resumable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from apex_trader.errors import ApexError, MismatchError
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.serial import SerialRun
+from apex_trader.train import train
+from learner.checkpoint import CheckpointManager
+
+pytestmark = pytest.mark.slow
+
+#: Readings that tell of the machine and not of the run.
+CLOCKS = ("seconds", "per_second", "cpu_percent", "memory_mb", "time", "wait_share")
+
+Run = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs the tiny configuration, changed, in a new folder."""
+
+    def start(**changes: Any) -> RunFolder:
+        folder = RunFolder(tmp_path_factory.mktemp("run") / "folder")
+        train(replace(tiny, **changes), folder)
+        return folder
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def finished(run: Run) -> RunFolder:
+    """A run that came to its end."""
+    return run()
+
+
+def readings(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+
+
+def without_clocks(folder: RunFolder) -> list[dict[str, Any]]:
+    """All readings, less what differs from one machine or minute to the next."""
+    return [
+        {k: v for k, v in reading.items() if not k.endswith(CLOCKS)}
+        for reading in readings(folder)
+        if reading["group"] != "system"
+    ]
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    latest = CheckpointManager(str(folder.checkpoints)).latest()
+    assert latest is not None
+    return latest.state("learner.pt")["network"]
+
+
+def final(folder: RunFolder) -> int:
+    latest = CheckpointManager(str(folder.checkpoints)).latest()
+    assert latest is not None
+    return int(latest.json("run.json")["updates"])
+
+
+def test_a_run_leaves_figures_a_report_and_a_checkpoint(finished: RunFolder):
+    result = json.loads(finished.result.read_text())
+    assert set(result["backtest"]) == {"agent", "flat", "buy and hold", "sell and hold"}
+    assert result["backtest"]["flat"]["net_return"] == 0.0
+    assert result["synthetic"]
+    assert any("Synthetic market" in note for note in result["notes"])
+    assert finished.report.stat().st_size > 10_000
+    assert final(finished) == 40
+    assert result["agent"]["checkpoint"] in {p.name for p in finished.checkpoints.iterdir()}
+    assert finished.config.is_file()
+
+
+def test_every_part_of_the_pipeline_was_at_work(finished: RunFolder):
+    """Readings of every group, experience of every day, and a learner that learned."""
+    found = readings(finished)
+    assert {r["group"] for r in found} == {
+        "pretrain", "actors", "replay", "learner", "eval", "system",
+    }  # fmt: skip
+    last = {k: v for reading in found for k, v in reading.items()}
+    assert last["learner/updates"] == 40
+    assert last["replay/inserted"] >= 128
+    assert last["learner/grad_norm"] > 0
+    assert last["learner/mirrored_share"] == pytest.approx(0.5, abs=0.1)
+    assert last["learner/arena_resident"] >= 2
+
+
+def test_the_same_seed_gives_the_same_run(run: Run, finished: RunFolder):
+    again = run()
+    assert again.result.read_bytes() == finished.result.read_bytes()
+    assert without_clocks(again) == without_clocks(finished)
+    for name, tensor in weights(finished).items():
+        assert torch.equal(tensor, weights(again)[name]), name
+
+
+def test_another_seed_gives_another_run(run: Run, finished: RunFolder):
+    other = weights(run(seed=1))
+    same = [name for name, tensor in weights(finished).items() if torch.equal(tensor, other[name])]
+    assert len(same) < len(other) / 2
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget(run: Run, tiny: Config):
+    folder = run(train=replace(tiny.train, updates=20))
+    assert final(folder) == 20
+    before = readings(folder)
+    longer = replace(tiny, train=replace(tiny.train, updates=40), resume=str(folder.path))
+    train(longer, folder)
+    assert final(folder) == 40
+    after = readings(folder)[len(before) :]
+    for axis in ("learner/updates", "actors/decisions", "replay/inserted", "system/seconds"):
+        old = max(r[axis] for r in before if axis in r)
+        new = [r[axis] for r in after if axis in r]
+        assert new == sorted(new), axis
+        assert new[0] >= old, f"{axis} counts on"
+    assert not any(r["group"] == "pretrain" for r in after), "the extractor is not fitted again"
+    assert "resume: ''" in folder.config.read_text()
+
+
+class _StoppedError(Exception):
+    """The process ended here."""
+
+
+def stop_after_checkpoint(monkeypatch: pytest.MonkeyPatch, at_least: int) -> None:
+    """The run is killed at its first checkpoint of that many updates, before anything else."""
+    events = SerialRun._events
+
+    def events_and_stop(self: SerialRun) -> None:
+        events(self)
+        if self.progress.marks.get("saved", 0) == self.learner.updates >= at_least:
+            raise _StoppedError
+
+    monkeypatch.setattr(SerialRun, "_events", events_and_stop)
+
+
+def test_a_run_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
+    tiny: Config, finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Bit for bit: network, replay, accounts and counters go on where they stood."""
+    folder = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        stop_after_checkpoint(patch, at_least=20)
+        with pytest.raises(_StoppedError):
+            train(tiny, folder)
+    assert 20 <= final(folder) < 40
+    train(replace(tiny, resume=str(folder.path)), folder)
+    assert final(folder) == 40
+    expected = weights(finished)
+    for name, tensor in weights(folder).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert folder.result.read_bytes() == finished.result.read_bytes()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tiny: Config, finished: RunFolder):
+    before = finished.result.read_bytes()
+    with pytest.raises(ApexError, match="holds a run already: continue it with resume="):
+        train(tiny, RunFolder(finished.path))
+    assert finished.result.read_bytes() == before
+
+
+def test_resuming_where_there_is_no_run_says_so(tiny: Config, tmp_path: Path):
+    with pytest.raises(ApexError, match="holds no run"):
+        train(replace(tiny, resume=str(tmp_path)), RunFolder(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resuming_with_another_state_is_refused(tiny: Config, finished: RunFolder):
+    other = replace(tiny.state, without=("regime",))
+    config = replace(tiny, state=other, resume=str(finished.path))
+    saved = finished.config.read_bytes()
+    try:
+        with pytest.raises(MismatchError, match="schema"):
+            train(config, RunFolder(finished.path))
+        kept = finished.config.read_bytes() == saved
+    finally:
+        finished.config.write_bytes(saved)
+    if not kept:
+        pytest.xfail("the refused resume's settings replace the run's own")
+
+
+def test_a_missing_market_is_said_before_anything_is_made(tiny: Config, tmp_path: Path):
+    folder = tmp_path / "runs" / "new"
+    missing = replace(tiny.market, store=str(tmp_path / "nowhere"))
+    with pytest.raises(ApexError, match="has no synthetic:ETHUSDT"):
+        train(replace(tiny, market=missing), RunFolder(folder))
+    assert not (tmp_path / "nowhere").exists()
+    assert not (folder / "config.yaml").exists()
