@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actors.policy import BatchedPolicy
-from apex_trader.errors import ApexError
 from apex_trader.experience import Sample
 from apex_trader.runtime.audit.findings import Probe
-from apex_trader.runtime.audit.pipeline import Pipeline, shifted
+from apex_trader.runtime.audit.pipeline import Pipeline
+from apex_trader.runtime.audit.shift import cnn_columns, shifted, shifted_block
 from apex_trader.runtime.audit.update import UpdateEffect, update_effect
 from apex_trader.state.gather import MarketTables
-from apex_trader.state.schema import ACCOUNT_SIZE, HIDDEN_SIZE, Block
+from apex_trader.state.schema import ACCOUNT_SIZE, Block
 from apex_trader.time import CLOCKS
 from apex_trader.trading.account import ACCOUNT_COLUMNS
 
@@ -44,7 +43,7 @@ def probe_blocks(line: Pipeline, sample: Sample) -> Iterator[Probe]:
         yield _state_probe(line, block, tables, states)
         place = line.data.schema.offsets[block.name]
         yield _q_probe(block.name, _q(line, tables) - q, reached[place])
-        with perturbed_arena(line.run.learner.arena.tables, block):
+        with shifted_block(line.run.learner.arena.tables, block):
             effect = update_effect(line.run.learner, sample).differs(known)
         yield _loss_probe(block.name, effect, noise)
     yield from _account_probes(line, sample, known, noise)
@@ -58,32 +57,8 @@ def perturbed_tables(line: Pipeline, block: Block) -> MarketTables:
         return line.tables_of(replace(segment, tables=tables), cnn)
     assert cnn is not None
     cnn, columns = cnn.copy(), cnn_columns(block)
-    cnn[..., columns] = np.roll(cnn[..., columns], len(cnn) // 3, axis=0)
+    cnn[..., columns] = shifted(cnn[..., columns])
     return line.tables_of(segment, cnn)
-
-
-@contextmanager
-def perturbed_arena(tables: MarketTables, block: Block) -> Iterator[None]:
-    """The learner's tables with another time's rows in one block, in place, for a while."""
-    if block.clock in CLOCKS:
-        table = tables.blocks[block.name]
-    elif tables.cnn is not None:
-        table = tables.cnn[:, :, cnn_columns(block)]
-    else:
-        raise ApexError(f"the learner's arena holds no CNN rows for {block.name}")
-    kept = table.clone()
-    moved = torch.roll(kept, max(1, len(kept) // 3), 0)
-    # Slots without a segment hold no CNN rows: leave what they would bring.
-    table.copy_(torch.where(moved.isnan(), kept, moved))
-    try:
-        yield
-    finally:
-        table.copy_(kept)
-
-
-def cnn_columns(block: Block) -> slice:
-    """A CNN block's columns in a CNN row."""
-    return slice(0, HIDDEN_SIZE) if block.width == HIDDEN_SIZE else slice(HIDDEN_SIZE, None)
 
 
 def _is_declared(line: Pipeline, block: Block) -> bool:

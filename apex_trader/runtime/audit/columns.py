@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,16 +16,28 @@ from apex_trader.runtime.audit.findings import BlockRow, Flaw, Status
 from apex_trader.runtime.config import Config
 from apex_trader.state.coverage import MOST_CLIPPED, BlockReport, ColumnReport, column_report
 from apex_trader.state.gather import MarketTables
-from apex_trader.state.schema import ACCOUNT_SIZE, CLIP, HIDDEN_SIZE, SCHEMAS, Block, Schema
+from apex_trader.state.schema import (
+    ACCOUNT_SIZE,
+    CLIP,
+    HIDDEN_SIZE,
+    PIVOT_LEVELS,
+    SCHEMAS,
+    Block,
+    Schema,
+)
 from apex_trader.state.segment import Segment
 from apex_trader.time import CLOCKS
 from apex_trader.trading.account import ACCOUNT_COLUMNS
+from apex_trader.trading.rewards import FIRST_LEVEL
 
 #: Market features of each schema at its documented window.
 CONTRACT = {"eth_full": 15_798, "eth_minutes": 9_798}
 _WINDOW = 300
 #: Decidable times of each day at which anchored columns are judged.
 _SAMPLE = 192
+#: With so many pivots of a level, each of its columns has moved.
+_MOVING = 20
+_PIVOT = re.compile(r"l(\d)_")
 
 
 @dataclass(frozen=True)
@@ -42,15 +56,8 @@ def base_schema(config: Config) -> Schema:
 
 def audit_tables(segments: Iterable[Segment], config: Config, schema: Schema) -> Columns:
     """Blocks on bar clocks over some days, against the schema with nothing left out."""
-    synthetic = False
-
-    def watched() -> Iterator[Segment]:
-        nonlocal synthetic
-        for segment in segments:
-            synthetic |= segment.synthetic
-            yield segment
-
-    reports = {r.name: r for r in column_report(watched(), schema, _SAMPLE)}
+    seen = _Seen()
+    reports = {r.name: r for r in column_report(seen.watch(segments), schema, _SAMPLE)}
     blocks, flaws, lacking = [], _contract_flaws(config), []
     for block in base_schema(config).blocks:
         if not schema.has(block.name):
@@ -59,8 +66,9 @@ def audit_tables(segments: Iterable[Segment], config: Config, schema: Schema) ->
             flaws.append(Flaw(block.name, reason, "hole"))
         elif block.clock in CLOCKS:
             report = reports[block.name]
-            blocks.append(_row(block, report))
-            flaws += _flaws(report, synthetic, config.state.min_coverage)
+            found = _flaws(report, seen, config.state.min_coverage)
+            blocks.append(_row(block, report, found))
+            flaws += _shortened(block.name, found)
             lacking += [f"{block.name}.{c.name}" for c in report.columns if c.cannot_provide]
     return Columns(tuple(blocks), tuple(flaws), tuple(lacking))
 
@@ -110,9 +118,35 @@ def _contract_flaws(config: Config) -> list[Flaw]:
     return [Flaw(config.state.schema, reason, "hole")]
 
 
-def _row(block: Block, report: BlockReport) -> BlockRow:
-    there = [c for c in report.columns if c.present > 0 and not c.constant]
-    lacking = sum(c.cannot_provide and c not in there for c in report.columns)
+class _Seen:
+    """What the judged days are like: whether they are synthetic, and their pivots of each level."""
+
+    def __init__(self) -> None:
+        self.synthetic = False
+        self.pivots = np.zeros(PIVOT_LEVELS + 1, np.int64)
+
+    def watch(self, segments: Iterable[Segment]) -> Iterator[Segment]:
+        """The segments, noted as they pass."""
+        for segment in segments:
+            self.synthetic |= segment.synthetic
+            levels = segment.pivot_events.level
+            self.pivots += np.bincount(levels, minlength=PIVOT_LEVELS + 1)[: PIVOT_LEVELS + 1]
+            yield segment
+
+    def too_few(self, column: str) -> str:
+        """Why a pivot column may hold one value in these days; empty when it may not."""
+        match = _PIVOT.match(column)
+        level = int(match.group(1)) if match else 0
+        if level < FIRST_LEVEL or self.pivots[level] >= _MOVING:
+            return ""
+        return f"only {self.pivots[level]} pivots of level {level} in these days"
+
+
+def _row(block: Block, report: BlockReport, flaws: Sequence[Flaw]) -> BlockRow:
+    gone = {flaw.column for flaw in flaws if flaw.status == "hole"}
+    lacking = sum(c.cannot_provide for c in report.columns)
+    there = [c for c in report.columns
+             if not c.cannot_provide and f"{block.name}.{c.name}" not in gone]  # fmt: skip
     judged = [c for c in report.columns if not math.isnan(c.clip_share)]
     worst = max(judged, key=lambda c: c.clip_share, default=None)
     return BlockRow(
@@ -121,31 +155,32 @@ def _row(block: Block, report: BlockReport) -> BlockRow:
     )  # fmt: skip
 
 
-def _flaws(report: BlockReport, synthetic: bool, least: float) -> list[Flaw]:
+def _flaws(report: BlockReport, seen: _Seen, least: float) -> list[Flaw]:
     flaws = []
     for column in report.columns:
-        found = _flaw(column, synthetic)
+        found = _flaw(column, seen)
         if found is not None:
             flaws.append(Flaw(f"{report.name}.{column.name}", *found))
-    if not report.decided >= least:
+    provided = not all(column.cannot_provide for column in report.columns)
+    if provided and not report.decided >= least:
         reason = f"covers {report.decided:.1%} of its windows when deciding, {least:.0%} is needed"
         flaws.append(Flaw(report.name, reason, "hole"))
     return flaws
 
 
-def _flaw(column: ColumnReport, synthetic: bool) -> tuple[str, Status] | None:
+def _flaw(column: ColumnReport, seen: _Seen) -> tuple[str, Status] | None:
     """What is wrong with a column. A synthetic market's tails prove nothing about a scale."""
     if column.cannot_provide:
         return None
     if column.missing:
         return "never there, and the source says nothing of it", "hole"
     if column.constant:
-        return "the same value everywhere", "hole"
+        few = seen.too_few(column.name)
+        return ("the same value everywhere" + (f": {few}" if few else ""),
+                "warning" if few else "hole")  # fmt: skip
     if column.scale_is_wrong:
-        reason = (
-            f"{column.clip_share:.2%} of its values are clipped, {MOST_CLIPPED:.0%} is the most"
-        )
-        return reason, "warning" if synthetic else "hole"
+        share = f"{column.clip_share:.2%} of its values are clipped, at most {MOST_CLIPPED:.0%} may"
+        return share, "warning" if seen.synthetic else "hole"
     return None
 
 
@@ -174,11 +209,14 @@ def _plain_block(
     return row, flaws
 
 
-def _shortened(name: str, flaws: list[Flaw], most: int = 8) -> list[Flaw]:
+def _shortened(name: str, flaws: Sequence[Flaw], most: int = 8) -> list[Flaw]:
     """Many columns with one flaw are one line."""
-    if len(flaws) <= most:
-        return flaws
-    return [Flaw(name, f"{len(flaws)} columns: {flaws[0].reason}", flaws[0].status)]
+    reasons = Counter((flaw.reason, flaw.status) for flaw in flaws)
+    many = {key: count for key, count in reasons.items() if count > most}
+    kept = [flaw for flaw in flaws if (flaw.reason, flaw.status) not in many]
+    return kept + [
+        Flaw(name, f"{count} columns: {reason}", status) for (reason, status), count in many.items()
+    ]
 
 
 def _nothing(block: Block) -> BlockRow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.audit.findings import Probe
-from apex_trader.runtime.audit.pipeline import Pipeline, shifted
+from apex_trader.runtime.audit.pipeline import Pipeline
+from apex_trader.runtime.audit.shift import cnn_columns, shifted_block
 from apex_trader.state.gather import MarketTables, windows
 from apex_trader.state.schema import HIDDEN_SIZE
 
@@ -49,6 +49,7 @@ def _rows(extractor: FrozenExtractor, tables: MarketTables, starts: list[int]) -
 
 
 def _version(line: Pipeline, extractor: FrozenExtractor) -> Probe:
+    _ = line.arena_row  # the arena has the segment now, and the version of its rows
     stamped = {line.tables.cnn_version, line.run.arena.extractor}
     return Probe.judged(
         GROUP, "extractor → version of the state", extractor.version[:12],
@@ -59,9 +60,8 @@ def _version(line: Pipeline, extractor: FrozenExtractor) -> Probe:
 
 def _recomputed(line: Pipeline, base: Tensor, starts: list[int]) -> Probe:
     """What actors and learner hold is what the extractor gives for the same windows."""
-    arena, first = line.run.arena, line.run.arena.first_row(line.number)
     worst = 0.0
-    for tables, offset in ((line.tables, 0), (arena.tables, first)):
+    for tables, offset in ((line.tables, 0), (line.run.arena.tables, line.arena_row)):
         assert tables.cnn is not None
         held = torch.cat([tables.cnn[offset + s : offset + s + _STRETCH] for s in starts])
         error = (held.cpu().float() - base).abs() / (1.0 + base.abs())
@@ -107,10 +107,8 @@ def _inputs(
         declared = all(f"{block.name}.{c.name}" in lacking for c in block.columns)
         if block.clock not in line.data.schema.clocks or block.window == 1 or declared:
             continue
-        segment = line.segment
-        moved = {**segment.tables, block.name: shifted(segment.tables[block.name])}
-        tables = line.tables_of(replace(segment, tables=moved), None)
-        change = (_rows(extractor, tables, starts) - base).abs()
+        with shifted_block(line.own_tables, block) as tables:
+            change = (_rows(extractor, tables, starts) - base).abs()
         hidden = float(change[..., :HIDDEN_SIZE].mean())
         predictions = float(change[..., HIDDEN_SIZE:].mean())
         yield Probe.judged(
@@ -129,9 +127,9 @@ def _mirror(line: Pipeline) -> Probe:
     for block in line.data.schema.blocks:
         if not block.name.startswith("cnn_"):
             continue
-        columns = slice(0, HIDDEN_SIZE) if block.name == "cnn_hidden" else slice(HIDDEN_SIZE, None)
         seen = windows(tables, rows, turned, block.name)[:, 0]
-        worst = max(worst, float((seen - tables.cnn[rows, 1, columns].float()).abs().max()))
+        mirrored = tables.cnn[rows, 1, cnn_columns(block)].float()
+        worst = max(worst, float((seen - mirrored).abs().max()))
         plain = windows(tables, rows, None, block.name)[:, 0]
         change = max(change, float(np.abs((seen - plain).numpy()).mean()))
     return Probe.judged(

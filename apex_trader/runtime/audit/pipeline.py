@@ -206,6 +206,13 @@ class Pipeline:
         """Tables of the probed segment alone, numbered as ``rows``."""
         return self.tables_of(self.segment, self.run.cnn_rows(self.number))
 
+    @property
+    def arena_row(self) -> int:
+        """Where the probed segment begins in the learner's arena, which loads it when needed."""
+        first = np.zeros(1, np.int32)
+        (row,) = self.run.arena.rows(np.array([self.number], np.int32), first)
+        return int(row[0])
+
     def states(self, tables: MarketTables, mirrored: bool = False) -> Tensor:
         """[r, market_size] states of the probed rows."""
         mirror = self.mirror if mirrored else None
@@ -218,8 +225,3 @@ class Pipeline:
         if cnn is not None and version is not None:
             tables.write_cnn(0, cnn, version)
         return tables
-
-
-def shifted(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows of another time in every row: same values, other places."""
-    return np.ascontiguousarray(np.roll(table, max(1, len(table) // 3), axis=0))

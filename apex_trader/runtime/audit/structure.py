@@ -16,6 +16,7 @@ from apex_trader.runtime.audit.pipeline import Pipeline
 from apex_trader.runtime.audit.update import update_effect
 from apex_trader.runtime.audit.walk import walk
 from apex_trader.state.pivots import confirmed_trend
+from apex_trader.state.schema import PIVOT_COLUMNS
 from apex_trader.trading.rewards import PIVOT, TERMS
 
 GROUP = "pivots"
@@ -94,8 +95,7 @@ def _bonus(line: Pipeline) -> Probe:
     rollout = line.run.rollout
     path, connection = rollout.market.path, "pivots → bonus"
     if not len(path.events):
-        note = "no pivot of level 2 or more is confirmed in these days"
-        return Probe(GROUP, connection, "–", "warning", note)
+        return _no_events(line, connection)
     events = path.events.copy().view(np.recarray)
     events.kind *= -1
     args = (rollout.trading, rollout.reward, line.config.seed)
@@ -108,3 +108,14 @@ def _bonus(line: Pipeline) -> Probe:
         GROUP, connection, f"{len(path.events)} pivots; {change:.2%} of steps change when turned",
         change > 0, "no reward follows the pivots that are confirmed",
     )  # fmt: skip
+
+
+def _no_events(line: Pipeline, connection: str) -> Probe:
+    """No pivot is confirmed on the path: for want of one, or although the state shows them."""
+    table, names = line.segment.tables.get("pivots"), [c.name for c in PIVOT_COLUMNS]
+    shown = 0 if table is None else len(np.unique(table[:, names.index("l2_p1_price")]))
+    if shown > 1:
+        note = "the state shows pivots of level 2, the reward knows of none"
+        return Probe(GROUP, connection, f"{shown} pivots of level 2 in the state", "hole", note)
+    note = "no pivot of level 2 or more is confirmed in these days"
+    return Probe(GROUP, connection, "–", "warning", note)

@@ -69,7 +69,7 @@ def _acting(line: Pipeline) -> F32:
 def _learned(line: Pipeline) -> F32:
     """Q-values of the learner's network for the same rows, from its own arena."""
     learner = line.run.learner
-    rows = torch.from_numpy(line.rows + line.run.arena.first_row(line.number))
+    rows = torch.from_numpy(line.rows + line.arena_row)
     device = learner.device
     with torch.no_grad():
         states = gather(learner.arena.tables, rows.to(device))

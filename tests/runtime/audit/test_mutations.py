@@ -29,6 +29,8 @@ def named(findings, *connections):
     assert findings.holes
     for connection in connections:
         assert any(connection in hole for hole in findings.holes), findings.holes
+    others = [h for h in findings.holes if not any(c in h for c in connections)]
+    assert others == []
     assert "hole" in findings.closing()
     assert "no hole" not in findings.closing()
     return True
