@@ -23,8 +23,8 @@ INTRODUCTION = """\
 
 Every setting of a run, its default and its meaning. On the command line a setting is
 `group.name=value`; lists are `[a,b]`, "nothing" is `null`. `python -m apex_trader.train --cfg job`
-prints the settings of the run that would start. An unknown name, a wrong type or an impossible value
-ends the command at once, with the allowed values.
+prints the settings of the run that would start. An unknown name, a wrong type or an impossible
+value ends the command at once, with the allowed values.
 
 Experiments are settings under one name, chosen as `+experiment=NAME`: {experiments}. What is typed
 beside them wins over them. This page is written by `python docs/make_configuration.py`.

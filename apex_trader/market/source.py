@@ -49,10 +49,14 @@ class MarketSource(Protocol):
     """One market's history up to ``end``: events at or after it do not exist."""
 
     @property
-    def info(self) -> MarketInfo: ...
+    def info(self) -> MarketInfo:
+        """What the market is."""
+        ...
 
     @property
-    def end(self) -> int: ...
+    def end(self) -> int:
+        """Events at or after this time (µs) do not exist."""
+        ...
 
     def bars(self, clock: str) -> Bars:
         """Every bar closed by ``end``, of the finest source that covers it whole; look-back
