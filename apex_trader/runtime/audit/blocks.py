@@ -53,8 +53,10 @@ def perturbed_tables(line: Pipeline, block: Block) -> MarketTables:
     """Tables of the probed segment with another time's rows in one block."""
     segment, cnn = line.segment, line.run.cnn_rows(line.number)
     if block.clock in CLOCKS:
-        tables = {**segment.tables, block.name: shifted(segment.tables[block.name])}
-        return line.tables_of(replace(segment, tables=tables), cnn)
+        moved = {**segment.tables, block.name: shifted(segment.tables[block.name])}
+        tables = line.tables_of(replace(segment, tables=moved), None)
+        tables.cnn, tables.cnn_version = line.own_tables.cnn, line.own_tables.cnn_version
+        return tables
     assert cnn is not None
     cnn, columns = cnn.copy(), cnn_columns(block)
     cnn[..., columns] = shifted(cnn[..., columns])

@@ -24,6 +24,9 @@ from apex_trader.state.segment import Segment
 
 Say = Callable[[str], None]
 
+#: CNN rows whose columns are judged.
+_CNN_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -111,4 +114,6 @@ def _guarded(name: str, group: Callable[[], Iterator[Probe]]) -> list[Probe]:
 
 
 def _decided(line: Pipeline) -> np.ndarray:
-    return np.flatnonzero(line.run.rollout.market.path.startable)
+    """Decidable rows of the actors' tables, at most _CNN_ROWS of them, evenly spread."""
+    rows = np.flatnonzero(line.run.rollout.market.path.startable)
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _CNN_ROWS)).astype(np.int64)]

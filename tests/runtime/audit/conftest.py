@@ -1,7 +1,7 @@
 """A tiny market, extractor and network that a whole audit can be run on in seconds."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,6 @@ TINY = (
 )  # fmt: skip
 
 
-def overrides(store):
-    """The command line of a tiny run on a market store."""
-    return [f"market.store={store}", *TINY]
-
-
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     """Two days of a synthetic market, one for the extractor and one for the agent."""
@@ -52,6 +47,12 @@ def store(tmp_path_factory):
         trades_per_second=0.7,
     )  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="session")
+def overrides(store):
+    """The command line of a tiny run."""
+    return [f"market.store={store}", *TINY]
 
 
 @dataclass
@@ -69,7 +70,10 @@ class Bench:
         config = audited(config or self.config)
         with tempfile.TemporaryDirectory() as scratch:
             data = MarketData(config, RunFolder(scratch))
-            if data.schema.fingerprint == self.data.schema.fingerprint:
+            if (data.schema.fingerprint, config.market) == (
+                self.data.schema.fingerprint,
+                self.config.market,
+            ):
                 data.builder.build = lambda day: change(self.segments[day])
             segments = [data.segment(n) for n in data.numbers(data.periods.agent)]
             restrict(data, 1)
@@ -80,8 +84,8 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(store):
-    config = compose_config(overrides(store))
+def bench(overrides):
+    config = compose_config(overrides)
     with tempfile.TemporaryDirectory() as scratch:
         data = MarketData(config, RunFolder(scratch))
         segments = {day: data.builder.build(day) for day in data.periods.all}
@@ -111,8 +115,3 @@ def same_rows(bench, monkeypatch):
         CnnRows, "of", lambda self, segment, schema: bench.rows.get(segment.key)
         if self.version == bench.agent.extractor.version else of(self, segment, schema),
     )  # fmt: skip
-
-
-def altered(segment, **tables):
-    """A segment with other tables."""
-    return replace(segment, tables={**segment.tables, **tables})

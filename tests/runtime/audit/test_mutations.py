@@ -24,12 +24,12 @@ from learner.update import Learner
 pytestmark = pytest.mark.usefixtures("small")
 
 
-def named(findings, *connections):
-    """The holes that the audit found are those of the connections, each named."""
+def named(findings, *connections, also=()):
+    """The holes found are those of the connections, each named, and what follows from them."""
     assert findings.holes
     for connection in connections:
         assert any(connection in hole for hole in findings.holes), findings.holes
-    others = [h for h in findings.holes if not any(c in h for c in connections)]
+    others = [h for h in findings.holes if not any(c in h for c in (*connections, *also))]
     assert others == []
     assert "hole" in findings.closing()
     assert "no hole" not in findings.closing()
@@ -57,7 +57,10 @@ class TestStateAndNetwork:
                 out[:, start : start + block.size] = 0.0
 
         monkeypatch.setattr(gathering, "_gather_cpu", leaves_out)
-        assert named(bench.audit(), "primary_1h → state", "primary_1h → loss")
+        assert named(
+            bench.audit(), "primary_1h → state", "primary_1h → Q", "primary_1h → loss",
+            "primary_1h → CNN", also=["CNN → state"],
+        )  # fmt: skip
 
     def test_a_column_that_the_gather_leaves_out(self, bench, monkeypatch):
         copy = gathering._gather_cpu
@@ -69,7 +72,7 @@ class TestStateAndNetwork:
 
         monkeypatch.setattr(gathering, "_gather_cpu", leaves_out)
         findings = bench.audit()
-        assert named(findings, "ticks → state")
+        assert named(findings, "ticks → state", also=["CNN → state"])
         assert any("impact" in hole for hole in findings.holes)
 
     def test_a_block_that_the_encoder_ignores(self, bench, monkeypatch):
@@ -82,7 +85,7 @@ class TestStateAndNetwork:
 
         monkeypatch.setattr(MarketEncoder, "forward", ignores)
         findings = bench.audit()
-        assert named(findings, "pivots → Q", "pivots → loss")
+        assert named(findings, "pivots → Q", "pivots → loss", also=["loss → every weight"])
         assert not any("pivots → state" in hole for hole in findings.holes)
 
     def test_old_rows_that_the_encoder_ignores(self, bench, monkeypatch):
@@ -135,7 +138,10 @@ class TestExtractor:
             FrozenExtractor, "rows", lambda *arguments: torch.zeros_like(rows(*arguments))
         )
         findings = bench.audit()
-        assert named(findings, "cnn_hidden", "cnn_predictions", "extractor's weights → CNN")
+        assert named(
+            findings, "cnn_hidden", "cnn_predictions", "extractor's weights → CNN",
+            also=["→ CNN", "cnn_potential", "loss → every weight"],
+        )  # fmt: skip
         assert findings.delivered == findings.market_size - 528
 
     def test_cnn_rows_of_another_time(self, bench, monkeypatch):
@@ -152,7 +158,10 @@ class TestPivotsAndReward:
             return replace(segment, tables={**segment.tables, "pivots": nothing})
 
         findings = bench.audit(change=empty)
-        assert named(findings, "pivots: 250 columns", "pivots → state", "pivots → trend")
+        assert named(
+            findings, "pivots: 250 columns", "pivots → state", "pivots → Q", "pivots → trend",
+            "pivots → loss", also=["loss → every weight"],
+        )  # fmt: skip
         assert findings.delivered == findings.market_size - 250
 
     def test_pivots_that_the_reward_does_not_know(self, bench):
@@ -190,7 +199,7 @@ class TestPivotsAndReward:
             return weights._replace(**{field: 0.0 * getattr(weights, field)})
 
         monkeypatch.setattr(Weights, "of", drops)
-        assert named(bench.audit(), f"reward.{weight} → reward")
+        assert named(bench.audit(), f"reward.{weight} → reward", also=["pivots → bonus"])
 
 
 @pytest.mark.usefixtures("same_rows")
