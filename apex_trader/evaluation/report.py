@@ -17,6 +17,8 @@ from apex_trader.evaluation.statistics import closed_trades, drawdown
 
 #: A line of the charts has at most this many points.
 MAX_POINTS = 4_000
+#: Height in pixels of a row of training curves; a curve of fewer points shows each of them.
+PANEL, FEW = 250, 40
 COLOURS = ("#1f6feb", "#8b949e", "#2da44e", "#cf222e", "#bf8700", "#8250df", "#1b7c83")
 FIGURES = (
     ("net_return", "net return", "{:+.3%}"),
@@ -28,13 +30,15 @@ FIGURES = (
     ("sharpe", "Sharpe (365 d)", "{:.2f}"),
     ("sortino", "Sortino (365 d)", "{:.2f}"),
     ("calmar", "Calmar", "{:.2f}"),
-    ("trades", "trades", "{:,.0f}"),
-    ("trades_per_day", "trades a day", "{:,.1f}"),
+    ("trades", "orders filled", "{:,.0f}"),
+    ("trades_per_day", "orders a day", "{:,.1f}"),
     ("turnover", "turnover a day", "{:,.2f}"),
     ("exposure", "exposure", "{:.1%}"),
-    ("hit_rate", "winning trades", "{:.1%}"),
-    ("mean_holding_seconds", "mean holding, s", "{:,.0f}"),
+    ("hit_rate", "winning round trips", "{:.1%}"),
+    ("mean_holding_seconds", "mean holding", "duration"),
 )
+#: Figures that are missing for want of trades, where others are missing for want of days.
+OF_TRADES = ("hit_rate", "mean_holding_seconds")
 
 
 @dataclass(frozen=True)
@@ -60,19 +64,36 @@ class ReportData:
 
 def render(data: ReportData) -> str:
     """The whole page."""
+    agent = data.records[0]
     sections = [
         _figures_table(data),
-        _figure_html("Equity", equity_figure(data.records)),
-        _figure_html("Under water", underwater_figure(data.records[:1])),
-        _figure_html("Price, position and fills", fills_figure(data.records[0])),
-        _figure_html("What it did", behaviour_figure(data.records[0], data.actions)),
-        _figure_html("Where the reward came from", terms_figure(data.records[0])),
+        _section("Equity", EXPLAINED["equity"], equity_figure(data.records)),
+        _section("Under water", EXPLAINED["underwater"], underwater_figure(data.records)),
+        _section("Price, position and fills", EXPLAINED["fills"], fills_figure(agent)),
+        _section("What it did", EXPLAINED["behaviour"], behaviour_figure(agent, data.actions)),
+        _section("Where the reward came from", EXPLAINED["terms"], terms_figure(agent)),
     ]
     if data.training:
-        sections.append(_figure_html("Training", training_figure(data.training)))
+        text = EXPLAINED["training"]
+        sections.append(_section("Training", text, training_figure(data.training)))
     if data.coverage:
         sections.append(_coverage_table(data.coverage))
     return _page(data, "\n".join(sections))
+
+
+#: A sentence below each heading, for who sees such a page for the first time.
+EXPLAINED = {
+    "figures": "Each policy traded the same period with the same fills and costs, on one account. "
+    "Returns and costs are shares of the starting equity; ratios are of daily net returns.",
+    "equity": "Net of all costs; dotted, the agent before costs.",
+    "underwater": "How far each account was below its highest point so far.",
+    "fills": "Every order of the agent that was filled, at the price known when it was decided.",
+    "behaviour": "How often each action was chosen, and how long positions were held.",
+    "terms": "What the agent was rewarded for, term by term; it is judged on net equity alone.",
+    "training": "Metrics of the run over its own steps; docs/metrics.md explains each.",
+    "coverage": "Features of a state by block: asked for, filled at some decision of the period, "
+    "and those that this data source can never fill.",
+}
 
 
 def equity_figure(records: Sequence[Record]) -> go.Figure:
@@ -87,7 +108,7 @@ def equity_figure(records: Sequence[Record]) -> go.Figure:
     figure.add_scatter(x=_times(agent.ts[pick]), y=agent.gross[pick] - 1,
                        name=f"{agent.name}, before costs",
                        line={"color": COLOURS[0], "width": 1, "dash": "dot"})  # fmt: skip
-    figure.update_yaxes(tickformat="+.2%", title="return since the start")
+    figure.update_yaxes(tickformat="+.2~%", title="return since the start")
     return figure
 
 
@@ -96,9 +117,12 @@ def underwater_figure(records: Sequence[Record]) -> go.Figure:
     figure = go.Figure()
     for record, colour in zip(records, _colours(len(records)), strict=True):
         pick = _thin(len(record))
-        figure.add_scatter(x=_times(record.ts[pick]), y=drawdown(record)[pick], fill="tozeroy",
+        fill = "tozeroy" if record is records[0] else "none"
+        figure.add_scatter(x=_times(record.ts[pick]), y=drawdown(record)[pick], fill=fill,
                            name=record.name, line={"color": colour, "width": 1})  # fmt: skip
-    figure.update_yaxes(tickformat=".2%", title="below the peak")
+    deepest = min(float(drawdown(record).min()) for record in records)
+    span = [1.05 * min(deepest, -1e-3), 0.0]
+    figure.update_yaxes(tickformat=".2~%", title="below the peak", range=span)
     return figure
 
 
@@ -126,21 +150,35 @@ def fills_figure(record: Record) -> go.Figure:
 
 def behaviour_figure(record: Record, actions: Sequence[str]) -> go.Figure:
     """Action mix and holding times."""
-    figure = make_subplots(cols=2, subplot_titles=("actions chosen", "holding times of trades"))
+    figure = make_subplots(
+        cols=2, subplot_titles=("actions chosen", "holding times of round trips")
+    )
     counts = np.bincount(record.action, minlength=len(actions)) / max(len(record), 1)
     figure.add_bar(x=list(actions), y=counts, marker_color=COLOURS[0], row=1, col=1)
     trades = closed_trades(record)
+    if not len(trades):
+        _say(figure, "no position was opened", 2)
     for name, chosen, colour in (
         ("gain", trades["gain"] > 0, COLOURS[2]),
         ("loss", trades["gain"] <= 0, COLOURS[3]),
     ):
-        figure.add_histogram(x=trades["seconds"][chosen] / 60, name=name, marker_color=colour,
-                             row=1, col=2, nbinsx=40)  # fmt: skip
+        if chosen.any():
+            figure.add_histogram(x=trades["seconds"][chosen] / 60, name=name, marker_color=colour,
+                                 row=1, col=2, nbinsx=40)  # fmt: skip
     figure.update_layout(barmode="stack")
+    figure.data[0].showlegend = False
     figure.update_yaxes(tickformat=".0%", title="share of decisions", col=1)
     figure.update_xaxes(title="minutes", col=2)
-    figure.update_yaxes(title="trades", col=2)
+    figure.update_yaxes(title="round trips", rangemode="tozero", col=2)
     return figure
+
+
+def _say(figure: go.Figure, text: str, column: int) -> None:
+    """Words in the middle of a panel that has nothing to show."""
+    figure.add_annotation(text=text, showarrow=False, xref=f"x{column} domain",
+                          yref=f"y{column} domain", x=0.5, y=0.5)  # fmt: skip
+    figure.update_xaxes(range=[0, 1], showticklabels=False, row=1, col=column)
+    figure.update_yaxes(range=[0, 1], showticklabels=False, row=1, col=column)
 
 
 def terms_figure(record: Record) -> go.Figure:
@@ -162,13 +200,17 @@ def training_figure(training: Mapping[str, pd.DataFrame]) -> go.Figure:
               for axis in [frame.index.name] for name in frame.columns]  # fmt: skip
     rows = -(-len(curves) // 3)
     figure = make_subplots(rows=rows, cols=3, subplot_titles=[name for _, name, _ in curves],
-                           vertical_spacing=min(0.08, 0.6 / max(rows, 1)))  # fmt: skip
+                           vertical_spacing=min(0.3, 90 / (PANEL * rows)))  # fmt: skip
     for i, (axis, _, values) in enumerate(curves):
         place = {"row": i // 3 + 1, "col": i % 3 + 1}
         figure.add_scatter(x=values.index, y=values, showlegend=False, **place,
-                           line={"color": COLOURS[0], "width": 1.5})  # fmt: skip
-        figure.update_xaxes(title={"text": axis, "font": {"size": 9}}, **place)
-    figure.update_layout(height=220 * max(rows, 1))
+                           mode="lines+markers" if len(values) < FEW else "lines",
+                           line={"color": COLOURS[0], "width": 1.5},
+                           marker={"size": 4})  # fmt: skip
+        title = {"text": axis, "font": {"size": 10}, "standoff": 4}
+        figure.update_xaxes(title=title, nticks=6, **place)
+    figure.update_yaxes(nticks=5)
+    figure.update_layout(height=PANEL * max(rows, 1))
     figure.update_annotations(font_size=11)
     return figure
 
@@ -178,10 +220,27 @@ def _figures_table(data: ReportData) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = []
     for key, label, form in FIGURES:
-        cells = [data.figures[name].get(key, float("nan")) for name in names]
-        texts = ("not enough data" if np.isnan(v) else form.format(v) for v in cells)
+        missing = "none" if key in OF_TRADES else "not enough data"
+        texts = (show_figure(data.figures[name].get(key), form, missing) for name in names)
         body.append(f"<tr><td>{label}</td>" + "".join(f"<td>{t}</td>" for t in texts) + "</tr>")
-    return f"<h2>Figures</h2><table><tr><th></th>{head}</tr>{''.join(body)}</table>"
+    return (
+        f"<h2>Figures</h2><p>{EXPLAINED['figures']}</p>"
+        f"<table><tr><th></th>{head}</tr>{''.join(body)}</table>"
+    )
+
+
+def show_figure(value: float | None, form: str, missing: str = "–") -> str:
+    """A figure in its format of ``FIGURES``; ``missing`` for none and for NaN."""
+    if value is None or np.isnan(value):
+        return missing
+    return _duration(value) if form == "duration" else form.format(value)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _coverage_table(coverage: Mapping[str, tuple[int, int, int]]) -> str:
@@ -192,23 +251,25 @@ def _coverage_table(coverage: Mapping[str, tuple[int, int, int]]) -> str:
     total = np.array(list(coverage.values())).sum(axis=0)
     rows.append("<tr><th>total</th>" + "".join(f"<th>{v:,}</th>" for v in total) + "</tr>")
     return (
-        "<h2>What the state was made of</h2><table><tr><th>block</th><th>required</th>"
-        "<th>delivered</th><th>cannot be provided by this source</th></tr>"
+        f"<h2>What the state was made of</h2><p>{EXPLAINED['coverage']}</p>"
+        "<table><tr><th>block</th><th>required</th><th>delivered</th>"
+        "<th>cannot be provided by this source</th></tr>"
         + "".join(rows) + "</table>"
     )  # fmt: skip
 
 
-def _figure_html(title: str, figure: go.Figure) -> str:
+def _section(title: str, text: str, figure: go.Figure) -> str:
     figure.update_layout(
         template="plotly_white",
-        margin={"l": 60, "r": 20, "t": 40, "b": 40},
-        legend={"orientation": "h", "y": -0.15},
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        legend={"orientation": "h", "y": -0.15, "x": 0.5, "xanchor": "center"},
+        modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
         font={"family": "system-ui, sans-serif", "size": 12},
     )
     if figure.layout.height is None:
         figure.update_layout(height=420)
     body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
-    return f"<h2>{html.escape(title)}</h2>{body}"
+    return f"<h2>{html.escape(title)}</h2><p>{text}</p>{body}"
 
 
 def _page(data: ReportData, body: str) -> str:
@@ -223,6 +284,7 @@ def _page(data: ReportData, body: str) -> str:
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em;
        color: #1f2328; }}
 h1 {{ font-size: 1.6em }} h2 {{ font-size: 1.15em; margin-top: 2em }}
+h2 + p {{ color: #57606a; margin: -.4em 0 1em }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 td, th {{ padding: .25em .9em; border-bottom: 1px solid #d0d7de; text-align: right }}
 td:first-child, th:first-child {{ text-align: left }}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from rich.table import Table
 
-from apex_trader.evaluation.report import FIGURES
+from apex_trader.evaluation.report import FIGURES, show_figure
 from apex_trader.runtime.run_folder import RunFolder
 
 SHOWN = (
@@ -26,8 +26,7 @@ def print_summary(
         table.add_column(name, justify="right")
     for key, label, form in FIGURES:
         if key in SHOWN:
-            values = (f[key] for f in figures.values())
-            table.add_row(label, *("–" if v != v else form.format(v) for v in values))
+            table.add_row(label, *(show_figure(f[key], form) for f in figures.values()))
     show(table)
     show(f"report: {folder.report}")
     show(f"result: {folder.result}")

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from apex_trader.errors import ApexError, MismatchError
+from apex_trader.experience import STRATA
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
 from apex_trader.train import train
 from learner.checkpoint import CheckpointManager
+from tests.runtime.documented import documented, undocumented
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +97,16 @@ def test_every_part_of_the_pipeline_was_at_work(finished: RunFolder):
     assert last["learner/arena_resident"] >= 2
 
 
+def test_every_metric_of_the_run_is_explained(finished: RunFolder):
+    """And what is explained is there, but for what only Ray has or what need not happen."""
+    names = {name for reading in readings(finished) for name in reading if "/" in name}
+    assert undocumented(names) == []
+    may_lack = {"actors/wait_share", "learner/wait_share", "system/restarts"}
+    may_lack |= {f"learner/td_{name}" for name in STRATA}
+    may_lack |= {f"actors/action_{name}" for name in ("sell", "buy")}
+    assert documented() - names <= may_lack
+
+
 def test_the_same_seed_gives_the_same_run(run: Run, finished: RunFolder):
     again = run()
     assert again.result.read_bytes() == finished.result.read_bytes()
@@ -122,6 +134,8 @@ def test_a_finished_run_goes_on_with_a_larger_budget(run: Run, tiny: Config):
         new = [r[axis] for r in after if axis in r]
         assert new == sorted(new), axis
         assert new[0] >= old, f"{axis} counts on"
+    rates = [r["learner/updates_per_second"] for r in after if "learner/updates" in r]
+    assert rates[0] < 20 * rates[-1], "updates of an earlier sitting do not count as this one's"
     assert not any(r["group"] == "pretrain" for r in after), "the extractor is not fitted again"
     assert "resume: ''" in folder.config.read_text()
 

@@ -1,0 +1,90 @@
+"""The whole pipeline on Ray, small: to its budget, with every part at work, and resumable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from apex_trader.runtime.config import ClusterConfig, Config
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.train import train
+from learner.checkpoint import CheckpointManager
+from tests.runtime.documented import undocumented
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+CLUSTER = ClusterConfig(
+    actors=1, cpus=2, actor_cpus=0.5, shard_cpus=0.1, learner_cpus=0.5, object_store_mb=128
+)
+
+
+def readings(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+
+
+def ray_processes() -> set[int]:
+    """Processes that Ray started below this one."""
+    return {p.pid for p in psutil.Process().children(recursive=True) if "ray" in p.name().lower()}
+
+
+@pytest.fixture(scope="module")
+def config(tiny: Config) -> Config:
+    """The tiny run on a small cluster."""
+    return replace(tiny, runtime="ray", cluster=CLUSTER)
+
+
+@pytest.fixture(scope="module")
+def finished(config: Config, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that came to its end."""
+    folder = RunFolder(tmp_path_factory.mktemp("ray") / "run")
+    train(config, folder)
+    return folder
+
+
+def test_it_runs_to_its_budget_and_is_judged(finished: RunFolder):
+    checkpoint = CheckpointManager(str(finished.checkpoints)).latest()
+    assert checkpoint is not None
+    assert checkpoint.json("run.json")["updates"] == 40
+    result = json.loads(finished.result.read_text())
+    assert result["runtime"] == "ray"
+    assert set(result["backtest"]) == {"agent", "flat", "buy and hold", "sell and hold"}
+    assert finished.report.is_file()
+
+
+def test_every_group_of_metrics_is_there_and_explained(finished: RunFolder):
+    found = readings(finished)
+    assert {r["group"] for r in found} == {
+        "pretrain", "actors", "replay", "learner", "eval", "system",
+    }  # fmt: skip
+    assert undocumented({name for reading in found for name in reading}) == []
+    last = {k: v for reading in found for k, v in reading.items()}
+    assert last["replay/rejected_inserts"] == 0
+    assert last["system/restarts"] == 0
+
+
+def test_priorities_came_back_to_the_shards(finished: RunFolder):
+    checkpoint = CheckpointManager(str(finished.checkpoints)).latest()
+    assert checkpoint is not None
+    shards = [checkpoint.state(f"replay-{k}.pt") for k in range(2)]
+    assert sum(shard["counters"]["updates"] for shard in shards) > 0
+    assert sum(shard["counters"]["rejected_inserts"] for shard in shards) == 0
+
+
+def test_nothing_is_left_running(finished: RunFolder):
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in ray_processes()], timeout=20)
+    assert [p.name() for p in alive] == []
+
+
+def test_a_checkpoint_of_a_cluster_goes_on_in_one_process(finished: RunFolder, config: Config):
+    """Both runtimes write the same parts: what Ray began, the serial runtime ends."""
+    longer = replace(config.train, updates=60)
+    serial = replace(config, runtime="serial", train=longer, resume=str(finished.path))
+    before = len(readings(finished))
+    train(serial, finished)
+    after = readings(finished)[before:]
+    assert max(r["learner/updates"] for r in after if "learner/updates" in r) == 60
+    assert not any(r["group"] == "pretrain" for r in after)
