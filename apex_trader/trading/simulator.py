@@ -114,6 +114,32 @@ class _Out(NamedTuple):
     costs: F64
 
 
+class _Columns(NamedTuple):
+    """The simulator's record arrays as plain ones, and columns of them that every step reads.
+
+    Views of the same memory. A record array looks each attribute up in Python: a step of one lane
+    spent more time on that than on everything else.
+    """
+
+    rows: NDArray[Any]
+    events: NDArray[Any]
+    lanes: NDArray[Any]
+    ledger: NDArray[Any]
+    row: I64
+    ended: I64
+    position: I64
+    equity: F64
+
+    @classmethod
+    def of(cls, path: MarketPath, ledger: Ledger, lanes: Records) -> _Columns:
+        """Views of the arrays."""
+        at, book = lanes.view(np.ndarray), ledger.view(np.ndarray)
+        return cls(
+            path.arrays.view(np.ndarray), path.events.view(np.ndarray), at, book,
+            at["row"], at["ended"], book["position"], book["equity"],
+        )  # fmt: skip
+
+
 @njit(cache=True, nogil=True)
 def _market_step(now: Record, later: Record) -> MarketStep:
     return MarketStep(
@@ -221,6 +247,7 @@ class Simulator:
         # Position of each lane at each row of its day since the reset, for the pivot bonus.
         self._held = np.zeros((lanes, path.longest_segment if rewarded else 0), np.int8)
         self._account = np.zeros((lanes, ACCOUNT_SIZE), np.float32)
+        self._columns = _Columns.of(path, self._ledger, self._lanes)
 
     @property
     def lanes(self) -> int:
@@ -230,22 +257,22 @@ class Simulator:
     @property
     def rows(self) -> I64:
         """[L] global row of each lane, a copy."""
-        return np.array(self._lanes.row)
+        return self._columns.row.copy()
 
     @property
     def ended(self) -> Bool:
         """[L]: the lane must be reset before it can step."""
-        return np.array(self._lanes.ended, np.bool_)
+        return self._columns.ended != 0
 
     @property
     def position(self) -> I64:
         """[L] −1, 0, 1, a copy."""
-        return np.array(self._ledger.position)
+        return self._columns.position.copy()
 
     @property
     def equity(self) -> F64:
         """[L] quote currency at the mark of each lane's row, a copy."""
-        return np.array(self._ledger.equity)
+        return self._columns.equity.copy()
 
     @property
     def ledger(self) -> Ledger:
@@ -270,20 +297,21 @@ class Simulator:
 
         Ended lanes are an error unless ``idle``, which leaves them alone (Step.active tells).
         """
-        active = self._lanes.ended == 0
+        columns = self._columns
+        active = columns.ended == 0
         if not active.all() and not (idle and active.any()):
             ended = np.flatnonzero(~active)
             raise ApexError(f"lanes {ended[:5].tolist()}… have ended: reset them before the step")
         actions = self._valid(actions)
-        row, account = self._lanes.row.copy(), self._account
+        row, account = columns.row.copy(), self._account
         out = self._outputs()
-        _step(self.path.arrays, self.path.events, self._lanes, self._held, self._ledger, actions,
+        _step(columns.rows, columns.events, columns.lanes, self._held, columns.ledger, actions,
               self.actions.wanted, self._rules, self._weights, out)  # fmt: skip
         self._account = out.account.copy()
         return Step(
             row, out.next_row, actions, account, out.account, out.terms.sum(1), out.terms,
             out.terminated, out.truncated, out.transactions, out.profit, out.pnl, out.costs,
-            self._ledger.equity.copy(), active,
+            columns.equity.copy(), active,
         )  # fmt: skip
 
     def carry(self, lanes: I64, rows: I64) -> F64:
@@ -347,7 +375,8 @@ class Simulator:
 
     def _valid(self, actions: NDArray[Any]) -> NDArray[np.uint8]:
         actions = np.asarray(actions)
-        if actions.shape != (self.lanes,) or np.any((actions < 0) | (actions >= self.actions.size)):
+        shaped = actions.shape == (self.lanes,)
+        if not shaped or actions.min() < 0 or actions.max() >= self.actions.size:
             raise ApexError(
                 f"actions must be {self.lanes} indices below {self.actions.size}: "
                 + ", ".join(self.actions.names)
@@ -357,7 +386,7 @@ class Simulator:
     def _outputs(self) -> _Out:
         count = self.lanes
         return _Out(
-            next_row=self._lanes.row.copy(),
+            next_row=self._columns.row.copy(),
             account=self._account.copy(),
             terms=np.zeros((count, len(TERMS))),
             terminated=np.zeros(count, np.bool_),
