@@ -262,7 +262,8 @@ class Simulator:
     @property
     def ended(self) -> Bool:
         """[L]: the lane must be reset before it can step."""
-        return self._columns.ended != 0
+        ended: Bool = self._columns.ended != 0
+        return ended
 
     @property
     def position(self) -> I64:
