@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from actors.policy import greedy
+from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_episodes
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import summarize
@@ -24,17 +26,20 @@ _BATCH = 512
 class GreedyPolicy:
     """Takes the action with the largest Q-value.
 
-    A segment's rows are encoded on first sight and kept: about 1 KB a row. The tables' decision
-    rows and the path's are numbered alike, both from the same segments in the same order.
+    Rows are encoded on first sight, a stretch of their segment at once, and kept: about 1 KB a
+    row. Stretches that no episode enters are never encoded. The tables' decision rows and the
+    path's are numbered alike, both from the same segments in the same order.
     """
 
     def __init__(self, network: DuelingQNetwork, tables: MarketTables, name: str = "agent") -> None:
         self.name = name
         self.network, self.tables = network.eval(), tables
         self._first = np.array([*tables.first_row, tables.decisions], np.int64)
-        self._encoded: dict[int, Tensor] = {}
+        self._known = np.zeros(tables.decisions, np.bool_)
+        self._codes = torch.empty(
+            (tables.decisions, network.encoder.width), dtype=torch.float32, device=tables.device
+        )
 
-    @torch.inference_mode()
     def act(
         self,
         rows: NDArray[np.int64],
@@ -42,30 +47,33 @@ class GreedyPolicy:
         positions: NDArray[np.int64],
     ) -> NDArray[np.uint8]:
         """See ``apex_trader.evaluation.policies.Policy.act``."""
-        return self.q_values(rows, accounts).argmax(1).to(torch.uint8).cpu().numpy()
+        return greedy(self.q_values(rows, accounts).cpu().numpy())
 
     @torch.inference_mode()
     def q_values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> Tensor:
         """Q-values [k, actions] at global rows [k] with account features [k, 8]."""
-        number = np.searchsorted(self._first, rows, side="right") - 1
-        local = rows - self._first[number]
-        z = [self._segment(int(k))[int(r)] for k, r in zip(number, local, strict=True)]
-        account = torch.from_numpy(accounts).to(self.tables.device)
-        return self.network.q(torch.stack(z), account)
+        if not self._known[rows].all():
+            self._encode(rows[~self._known[rows]])
+        device = self.tables.device
+        z = self._codes.index_select(0, torch.from_numpy(rows).to(device))
+        return self.network.q(z, torch.from_numpy(accounts).to(device))
 
-    def _segment(self, number: int) -> Tensor:
-        """Encodings [rows, width] of a segment."""
-        if number not in self._encoded:
-            first, end = int(self._first[number]), int(self._first[number + 1])
-            device = self.tables.device
-            parts = [
-                self.network.encode(
-                    gather(self.tables, torch.arange(k, min(k + _BATCH, end), device=device))
+    def _encode(self, rows: NDArray[np.int64]) -> None:
+        """Encodes the stretches of ``_BATCH`` rows, counted from each segment's first, of rows."""
+        number = np.searchsorted(self._first, rows, side="right") - 1
+        first = self._first[number]
+        start, which = np.unique(first + (rows - first) // _BATCH * _BATCH, return_index=True)
+        stop = np.minimum(start + _BATCH, self._first[number[which] + 1])
+        for a, b in zip(start.tolist(), stop.tolist(), strict=True):
+            wanted = torch.arange(a, b, device=self.tables.device)
+            self._codes[a:b] = self.network.encode(gather(self.tables, wanted))
+            self._known[a:b] = True
+            if not bool(self._codes[a:b].isfinite().all()):
+                raise ApexError(
+                    f"{self.name} has no finite encoding of decision rows {a} to {b - 1}: either "
+                    "training diverged (lower learner.learning_rate), or the CNN rows of that "
+                    "segment were never written"
                 )
-                for k in range(first, end, _BATCH)
-            ]
-            self._encoded[number] = torch.cat(parts)
-        return self._encoded[number]
 
 
 class Evaluator:
