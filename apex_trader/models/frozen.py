@@ -71,10 +71,18 @@ class FrozenExtractor:
         return self
 
     @torch.inference_mode()
-    def rows(self, tables: MarketTables, first: int, count: int, batch: int = 512) -> Tensor:
+    def rows(
+        self,
+        tables: MarketTables,
+        first: int,
+        count: int,
+        batch: int = 512,
+        wanted: NDArray[np.bool_] | None = None,
+    ) -> Tensor:
         """CNN rows of decision rows [first, first + count): float16 [count, 2, 528].
 
         Axis 1: the market as it is, and mirrored. Computed in batches on the tables' device.
+        wanted [count]: batches without a wanted row are left NaN, so that a use of one shows.
 
         Raises:
             MismatchError: the tables' schema is another one.
@@ -84,21 +92,27 @@ class FrozenExtractor:
             raise _other_schema(self, tables.schema)
         device = tables.device
         self.network.to(device)
-        out = torch.empty((count, 2, ROW_SIZE), dtype=torch.float16, device=device)
+        out = torch.full((count, 2, ROW_SIZE), torch.nan, dtype=torch.float16, device=device)
         for start in range(0, count, batch):
             stop = min(start + batch, count)
+            if wanted is not None and not wanted[start:stop].any():
+                continue
             rows = torch.arange(first + start, first + stop, device=device)
             for side in (0, 1):
                 mirror = torch.full((stop - start,), bool(side), device=device)
                 windows = gather(tables, rows, mirror, blocks=self.network.block_names)
                 out[start:stop, side] = self.network(windows).rows().half()
-        if not torch.isfinite(out).all():
-            bad = int((~torch.isfinite(out)).flatten(1).any(1).nonzero()[0]) + first
+            self._check_finite(out[start:stop], first + start)
+        return out
+
+    def _check_finite(self, rows: Tensor, first: int) -> None:
+        finite = torch.isfinite(rows).flatten(1).all(1)
+        if not finite.all():
+            bad = int((~finite).nonzero()[0]) + first
             raise ApexError(
                 f"extractor {self.version[:12]} gives a value that is not finite at decision row "
                 f"{bad}: verify the market's data, or fit the extractor again"
             )
-        return out
 
     def attach(self, tables: MarketTables, batch: int = 512) -> None:
         """Computes the CNN rows of every decision row and attaches them to the tables.
@@ -111,10 +125,14 @@ class FrozenExtractor:
         tables.write_cnn(0, rows, self.version)
 
     def segment_rows(self, segment: Segment, batch: int = 512) -> NDArray[np.float16]:
-        """CNN rows of one segment: float16 [rows, 2, 528], to be shared beside it."""
+        """CNN rows of one segment: float16 [rows, 2, 528], to be shared beside it.
+
+        Batches in which nothing can be decided are left NaN.
+        """
         device = next(self.network.parameters()).device
         tables = MarketTables.from_segments([segment], self.schema, device)
-        return np.asarray(self.rows(tables, 0, segment.rows, batch).cpu().numpy(), np.float16)
+        rows = self.rows(tables, 0, segment.rows, batch, segment.decisions.decidable)
+        return np.asarray(rows.cpu().numpy(), np.float16)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, whole or not at all."""

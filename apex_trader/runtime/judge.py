@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from actors.evaluation import GreedyPolicy
@@ -127,7 +129,10 @@ def write_report(
 ) -> None:
     """Render a report from a judgement and from the metrics of the run it was trained in."""
     coverage = block_counts(
-        column_report(judgement.segments, data.schema), data.schema, judgement.tables
+        column_report(judgement.segments, data.schema),
+        data.schema,
+        judgement.tables,
+        np.concatenate([segment.decisions.decidable for segment in judgement.segments]),
     )
     page = ReportData(
         title=f"{config.name}: {config.market.primary}",
@@ -143,7 +148,10 @@ def write_report(
 
 
 def block_counts(
-    reports: Sequence[BlockReport], schema: Schema, tables: MarketTables
+    reports: Sequence[BlockReport],
+    schema: Schema,
+    tables: MarketTables,
+    decidable: NDArray[np.bool_],
 ) -> dict[str, tuple[int, int, int]]:
     """Block → (required, delivered, cannot be provided) features, in the schema's order."""
     by_name = {report.name: report for report in reports}
@@ -154,16 +162,17 @@ def block_counts(
             lacking = sum(c.cannot_provide for c in columns)
             there = sum(c.present > 0 for c in columns)
         else:
-            lacking, there = 0, _cnn_columns(tables, block)
+            lacking, there = 0, _cnn_columns(tables, block, decidable)
         counts[block.name] = (block.size, there * block.window, lacking * block.window)
     return counts
 
 
-def _cnn_columns(tables: MarketTables, block: Block) -> int:
-    """Columns of a CNN block that hold numbers at every decision."""
+def _cnn_columns(tables: MarketTables, block: Block, decidable: NDArray[np.bool_]) -> int:
+    """Columns of a CNN block that hold numbers wherever a decision can be made."""
     if tables.cnn is None:
         return 0
-    return block.width if bool(tables.cnn.isfinite().all()) else 0
+    rows = tables.cnn[torch.from_numpy(decidable)]
+    return block.width if bool(rows.isfinite().all()) else 0
 
 
 def facts(config: Config, data: MarketData, agent: Agent, record: Record) -> dict[str, str]:

@@ -161,11 +161,8 @@ class CnnRows:
         return self.extractor.version if self.extractor is not None else None
 
     def of(self, segment: Segment, schema: Schema) -> NDArray[np.float16] | None:
-        """Rows of one segment, computed."""
-        if self.extractor is None:
-            return None
-        tables = MarketTables.from_segments([segment], schema)
-        return self.extractor.rows(tables, 0, segment.rows).cpu().numpy()
+        """Rows of one segment, computed; NaN in stretches where nothing can be decided."""
+        return None if self.extractor is None else self.extractor.segment_rows(segment)
 
 
 def tables_with_cnn(
