@@ -34,8 +34,8 @@ def shifted_block(tables: MarketTables, block: Block) -> Iterator[MarketTables]:
         raise ApexError(f"no CNN rows are attached for {block.name}")
     kept = table.clone()
     moved = torch.roll(kept, _distance(len(kept)), 0)
-    # An arena's slots without a segment hold no CNN rows: leave what they would bring.
-    table.copy_(torch.where(moved.isnan(), kept, moved))
+    # What is missing stays missing, also where an arena's empty slots would bring numbers.
+    table.copy_(torch.where(moved.isnan() | kept.isnan(), kept, moved))
     try:
         yield tables
     finally:

@@ -9,8 +9,8 @@ import torch
 
 from apex_trader.market.store import MarketStore
 from apex_trader.market.synthetic import synthesize
+from apex_trader.runtime.audit import experience, walk
 from apex_trader.runtime.audit import pipeline as sizes
-from apex_trader.runtime.audit import walk
 from apex_trader.runtime.audit.findings import Findings
 from apex_trader.runtime.audit.pipeline import Pipeline, audited, restrict
 from apex_trader.runtime.audit.run import Audit
@@ -105,6 +105,7 @@ def small(monkeypatch):
     """Fewer rows and steps to probe."""
     monkeypatch.setattr(sizes, "ROWS", 24)
     monkeypatch.setattr(walk, "STEPS", 240)
+    monkeypatch.setattr(experience, "_ENOUGH", 1024)
 
 
 @pytest.fixture
