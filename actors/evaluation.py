@@ -46,8 +46,19 @@ class GreedyPolicy:
         accounts: NDArray[np.float32],
         positions: NDArray[np.int64],
     ) -> NDArray[np.uint8]:
-        """See ``apex_trader.evaluation.policies.Policy.act``."""
-        return greedy(self.q_values(rows, accounts).cpu().numpy())
+        """See ``apex_trader.evaluation.policies.Policy.act``.
+
+        ApexError when a value is not finite: the weights diverged, or CNN rows are missing.
+        """
+        q = self.q_values(rows, accounts).cpu().numpy()
+        if not np.isfinite(q).all():
+            row = int(rows[~np.isfinite(q).all(1)][0])
+            raise ApexError(
+                f"{self.name} has no finite Q-values at decision row {row}: either training "
+                "diverged (lower learner.learning_rate), or the CNN rows of that segment were "
+                "never written"
+            )
+        return greedy(q)
 
     @torch.inference_mode()
     def q_values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> Tensor:
@@ -68,12 +79,6 @@ class GreedyPolicy:
             wanted = torch.arange(a, b, device=self.tables.device)
             self._codes[a:b] = self.network.encode(gather(self.tables, wanted))
             self._known[a:b] = True
-            if not bool(self._codes[a:b].isfinite().all()):
-                raise ApexError(
-                    f"{self.name} has no finite encoding of decision rows {a} to {b - 1}: either "
-                    "training diverged (lower learner.learning_rate), or the CNN rows of that "
-                    "segment were never written"
-                )
 
 
 class Evaluator:

@@ -65,12 +65,16 @@ def test_what_was_seen_before_changes_no_value(counted, make_market, make_networ
         torch.testing.assert_close(one, whole[k], atol=1e-4, rtol=1e-4)
 
 
-def test_a_row_without_cnn_features_is_an_error(make_market, make_network):
+def test_a_decision_without_cnn_features_is_an_error_its_neighbours_are_not(
+    make_market, make_network
+):
     market = make_market()
     market.tables.cnn[30] = torch.nan
     policy = GreedyPolicy(make_network(), market.tables)
-    with pytest.raises(ApexError, match="no finite encoding of decision rows 0 to 119"):
-        policy.act(np.array([3]), np.zeros((1, 8), np.float32), np.zeros(1, np.int64))
+    account, flat = np.zeros((2, 8), np.float32), np.zeros(2, np.int64)
+    policy.act(np.array([29, 31]), account, flat)
+    with pytest.raises(ApexError, match="no finite Q-values at decision row 30"):
+        policy.act(np.array([29, 30]), account, flat)
 
 
 def test_an_account_that_meets_no_night_earns_the_same_alone_and_with_others(
