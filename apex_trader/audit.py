@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.audit.findings import Findings
@@ -41,6 +42,8 @@ from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
 
+#: Columns of text where there is no terminal to ask.
+_PLAIN_WIDTH = 160
 _MINIMAL = (
     "No run was given: the extractor was fitted for a few steps only and the weights are "
     "untrained. Connections are what they would be in a run; give run=DIR to audit one."
@@ -95,10 +98,12 @@ def _count(name: str, text: str) -> int:
 
 def _run(request: Request) -> int:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PLAIN_WIDTH)
     with tempfile.TemporaryDirectory(prefix="apex-audit-") as scratch:
         findings = audit(request, Path(scratch), console)
     for part in render(findings):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))
     _write(request, findings)
     return HOLE if findings.holes else OK
 
