@@ -158,8 +158,9 @@ def _refuse_other_symbol(store: MarketStore, market: str, data: Data, origin: st
     """DataError when prices are far from those that the store has for the same time."""
     if isinstance(data, Funding) or len(data) == 0 or market not in store.markets():
         return
-    field = "price" if isinstance(data, Trades) else "close"
-    prices = data.price if isinstance(data, Trades) else data.close
+    # A bar's open is its price at its own time; by the close of a coarse one a market may crash.
+    field = "price" if isinstance(data, Trades) else "open"
+    prices = data.price if isinstance(data, Trades) else data.open
     for bars in _references(store, market, int(data.ts[0]), int(data.ts[-1])):
         at = np.searchsorted(bars.ts, data.ts, side="right") - 1
         at_or_first = np.maximum(at, 0)

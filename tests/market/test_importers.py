@@ -264,6 +264,22 @@ def test_a_wrong_kind_or_symbol_is_recognised(store: MarketStore, tmp_path: Path
     assert "--exchange" in refused(store, write(tmp_path, "x.parquet", bar_columns()))
 
 
+def test_a_crash_inside_a_day_is_not_another_symbol(store: MarketStore, tmp_path: Path) -> None:
+    hours = bar_columns(24, "1h")
+    for name in ("open", "high", "low", "close"):
+        hours[name][12:] *= 0.5
+    hours["low"][12], hours["open"][12] = hours["close"][12] * 0.9, hours["close"][11]
+    hours["high"][12] = hours["open"][12] * 1.01
+    day = {
+        "ts": hours["ts"][:1], "open": hours["open"][:1], "close": hours["close"][-1:],
+        "high": hours["high"].max(keepdims=True), "low": hours["low"].min(keepdims=True),
+        "volume": hours["volume"].sum(keepdims=True),
+    }  # fmt: skip
+    import_files(store, [write(tmp_path, "binance_ETHUSDT_1h_x.parquet", hours)])
+    import_files(store, [write(tmp_path, "binance_ETHUSDT_1d_x.parquet", day)])
+    assert store.kinds("binance:ETHUSDT") == ["1h", "1d"]
+
+
 def test_prices_of_another_symbol_are_recognised(store: MarketStore, tmp_path: Path) -> None:
     import_files(store, [write(tmp_path, "binance_ETHUSDT_1h.parquet", bar_columns(24, "1h"))])
     columns = trade_columns()
