@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,8 @@ _SUMS = frozenset(
     )
 )  # fmt: skip
 BEST_METRIC = "eval/net_return"
+#: Seconds over which the rate of decisions is averaged.
+RATE_WINDOW = 30.0
 
 
 class Session:
@@ -54,7 +57,7 @@ class Session:
         if self._wandb is not None:
             sinks.append(self._wandb)
         self.metrics = MetricsHub(sinks, seconds_before=facts.get("seconds", 0.0))
-        self._last_decisions, self._last_time = 0, time.monotonic()
+        self._past: deque[tuple[float, int]] = deque()
         self._summary: dict[str, Any] = {}
 
     def __enter__(self) -> Session:
@@ -90,14 +93,11 @@ class Session:
         shards: Sequence[Mapping[str, float]],
         learner: Mapping[str, float],
     ) -> None:
-        """One reading of actors, replay and learner, with rates since the last one."""
-        now = time.monotonic()
-        rate = (progress.decisions - self._last_decisions) / max(now - self._last_time, 1e-9)
-        self._last_decisions, self._last_time = progress.decisions, now
+        """One reading of actors, replay and learner."""
         values = {
             **actors,
             "actors/decisions": float(progress.decisions),
-            "actors/decisions_per_second": rate,
+            "actors/decisions_per_second": self._rate(progress.decisions),
             **merge_shards(shards),
             "replay/inserted": float(progress.inserted),
             **learner,
@@ -106,6 +106,15 @@ class Session:
             **_process_figures(),
         }
         self.metrics.log(values)
+
+    def _rate(self, decisions: int) -> float:
+        """Decisions a second over the last half minute: actors deliver in bursts."""
+        now = time.monotonic()
+        self._past.append((now, decisions))
+        while len(self._past) > 2 and now - self._past[0][0] > RATE_WINDOW:
+            self._past.popleft()
+        (start, first), (end, last) = self._past[0], self._past[-1]
+        return (last - first) / (end - start) if end > start else 0.0
 
     def save(
         self, updates: int, parts: Mapping[str, Part], extractor: str | None, periods: Periods
