@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -136,12 +137,21 @@ def test_without_an_account_a_run_is_recorded_offline_with_its_axes(tmp_path, mo
     sink.log("learner", 1.0, {"learner/updates": 1.0, "learner/loss": 0.5, "learner/q": math.nan})
     sink.close({"backtest/agent/net_return": 0.25})
     (recording,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
-    content = recording.read_bytes()
+    content = _complete(recording)
     for axis in STEP_AXES.values():
         assert axis.encode() in content
     for name in (b"learner/loss", b"backtest/agent/net_return"):
         assert name in content
     assert b"learner/q" not in content, "what is no number is not logged"
+
+
+def _complete(recording: Path) -> bytes:
+    """The recording once W&B's own process has written it out."""
+    for _ in range(100):
+        if recording.stat().st_size > 1_000:
+            break
+        time.sleep(0.1)
+    return recording.read_bytes()
 
 
 @pytest.mark.slow
