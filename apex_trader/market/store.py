@@ -31,7 +31,7 @@ from apex_trader.market.seconds import (
 from apex_trader.market.source import MarketInfo
 from apex_trader.market.transaction import STORE_FILE, Transaction, WriteSummary
 from apex_trader.market.types import I64, Bars, Funding, Seconds, Trades
-from apex_trader.time import CLOCKS, DAY, SECOND
+from apex_trader.time import CLOCKS, DAY, MINUTE, SECOND
 
 #: Before and after every time that a market can have.
 BEGINNING, FOREVER = 0, int(np.iinfo(np.int64).max)
@@ -163,7 +163,9 @@ class MarketStore:
         def read(label: str, entry: KindEntry) -> Bars | None:
             return read_minutes(self.files, market, kind, label, entry.partitions[label])
 
-        parts = self._partitions(market, kind, start, end, read)
+        # A minute's first trade may come after its open: a partition that begins so counts too.
+        within = -(-end // MINUTE) * MINUTE if end < FOREVER else end
+        parts = self._partitions(market, kind, start, within, read)
         bars = cast(Bars, concatenate("1m", [part for part in parts if part is not None]))
         return bars.between(start, end)
 

@@ -204,6 +204,22 @@ def test_a_minute_that_closes_after_the_end_is_unknown(full: MarketStore) -> Non
     assert closing.ts[-1] == minutes.ts[-1]
 
 
+@pytest.mark.parametrize("kind", ["trades", "1s"])
+def test_a_partitions_first_minute_is_known_at_its_close(store: MarketStore, kind: str) -> None:
+    """The first trade of a day comes after midnight; the minute that it lies in begins there."""
+    day = MONDAY + DAY
+    ticks = random_trades(40, 900, day - 5 * MINUTE, 8 * MINUTE)
+    ticks = ticks._rows((ticks.ts < day) | (ticks.ts > day + 7 * SECOND))
+    rows = ticks if kind == "trades" else bars_from_seconds(seconds_from_trades(ticks))
+    store.write_bars(SPOT, rows) if isinstance(rows, Bars) else store.write_trades(SPOT, rows)
+    whole = StoreSource(store, SPOT).bars("1m")
+    for minute in range(-3, 2):
+        end = day + (minute + 1) * MINUTE
+        known = StoreSource(store, SPOT, end).bars("1m")
+        assert known.ts[-1] == day + minute * MINUTE
+        assert same(known, whole.slice(0, len(known)))
+
+
 def test_trades_are_there_or_said_to_be_none(full: MarketStore) -> None:
     source = StoreSource(full, SPOT, TICKS + HOUR)
     trades = source.trades(TICKS, TICKS + 2 * HOUR)
