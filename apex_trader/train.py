@@ -20,14 +20,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from apex_trader.errors import ApexError
 from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import (
     CONF,
     check_overrides,
     load_config,
     register,
-    save_config,
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
@@ -74,8 +72,7 @@ def train(config: Config, folder: RunFolder) -> None:
     """Run the whole pipeline in ``folder``: from the market to result.json and report.html."""
     check_blocks(config)
     if config.resume:
-        folder = RunFolder(config.resume)
-        save_config(RunFolder.open(folder.path), replace(config, resume=""))
+        folder = RunFolder.open(config.resume)
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder)
     data = MarketData(config, folder)
@@ -99,13 +96,12 @@ def _run(config: Config, data: MarketData, session: Session) -> None:
 
 def finish(config: Config, data: MarketData, session: Session) -> None:
     """Judge the best checkpoint on the test days; write result.json and report.html."""
-    agent = load_agent(session.folder, data.schema)
     numbers = data.numbers(data.periods.test)
+    agent = load_agent(session.folder, data.schema)
     if not numbers:
-        raise ApexError(
-            "there is no test day to judge the run on (periods.test=0): run "
-            "`python -m apex_trader.backtest` with a period, or train with periods.test above 0"
-        )
+        session.finish(result_of(config, data, agent, None))
+        session.display.say("no report: periods.test leaves no day to judge the run on")
+        return
     session.display.phase("backtest on the test days", 1)
     judgement = judge(config, data, agent, numbers, data.trading)
     session.display.advance(1)

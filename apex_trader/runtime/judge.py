@@ -83,9 +83,9 @@ def judge(
 
 
 def result_of(
-    config: Config, data: MarketData, agent: Agent, judgement: Judgement, **extra: Any
+    config: Config, data: MarketData, agent: Agent, judgement: Judgement | None
 ) -> dict[str, Any]:
-    """The run's ``result.json``: figures for machines."""
+    """The run's ``result.json``: figures for machines. No judgement: there was no test day."""
     return {
         "experiment": config.name,
         "seed": config.seed,
@@ -97,9 +97,8 @@ def result_of(
         "periods": data.periods.describe(),
         "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
                   "extractor": agent.extractor.version if agent.extractor else None},
-        "backtest": judgement.figures,
-        "notes": notes(data, judgement),
-        **extra,
+        "backtest": judgement.figures if judgement is not None else {},
+        "notes": notes(data, judgement) if judgement is not None else data.notes(),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ def prepare_store(config: Config, folder: RunFolder, say: Say = print) -> None:
         synthesize(
             config.market.synthetic, store, seed=config.seed, **dict(config.market.parameters)
         )
+        folder.write_json(_origin(folder), _wanted(config))
+    _check_origin(config, folder)
     known = store.markets()
     for market in filter(None, (config.market.primary, config.market.reference)):
         if market not in known:
@@ -55,6 +58,29 @@ def prepare_store(config: Config, folder: RunFolder, say: Say = print) -> None:
                 "`python -m apex_trader.data import FILE… --store DIR`, or set market.store, "
                 "market.primary and market.reference"
             )
+
+
+def _origin(folder: RunFolder) -> Path:
+    """What the run's own synthetic market was made from."""
+    return folder.path / "market" / "origin.json"
+
+
+def _wanted(config: Config) -> dict[str, Any]:
+    market = config.market
+    return {"generator": market.synthetic, "seed": config.seed, "parameters": market.parameters}
+
+
+def _check_origin(config: Config, folder: RunFolder) -> None:
+    """ApexError when the run's own market was made by another generator, seed or parameters."""
+    if not config.market.synthetic or not _origin(folder).exists():
+        return
+    made = folder.read_json(_origin(folder))
+    if made != _wanted(config):
+        raise ApexError(
+            f"{folder.path / 'market'} holds another synthetic market: {_describe(made)}; now "
+            f"{_describe(_wanted(config))} is asked for. Choose another hydra.run.dir, or remove "
+            "that folder"
+        )
 
 
 class MarketData:
@@ -128,7 +154,8 @@ class MarketData:
         """What a reader of this market's results must know."""
         notes = []
         if self.info.synthetic is not None:
-            notes.append(f"Synthetic market, not a real one: {_describe(self.info.synthetic)}.")
+            made = {k: self.info.synthetic.get(k) for k in ("generator", "seed", "source", "start")}
+            notes.append(f"Synthetic market, not a real one: {_describe(made)}.")
         if self.info.lookback is not None:
             back = self.info.lookback
             notes.append(
@@ -146,7 +173,7 @@ class MarketData:
 
 
 def _describe(synthetic: Any) -> str:
-    return ", ".join(f"{k} {v}" for k, v in dict(synthetic).items())
+    return ", ".join(f"{k} {v}" for k, v in dict(synthetic).items() if v is not None)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,18 @@ class JsonLines:
         self._file.close()
 
 
+def rewind(path: Path, moment: float) -> None:
+    """Drop the readings after a moment (epoch seconds): a run goes on from a checkpoint of then."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if json.loads(line)["time"] <= moment]
+    if len(kept) < len(lines):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        temporary.replace(path)
+
+
 class WandbSink:
     """Weights & Biases; offline when no API key is at hand, and never a prompt.
 

@@ -414,6 +414,10 @@ class LearnerActor:
             "publisher": state_bytes(self._publisher.state_dict()),
         }
 
+    def figures(self) -> dict[str, float]:
+        """Metrics since the last reading, due or not."""
+        return {} if self._learner is None else self._metrics()
+
     def process(self) -> int:
         """Process id."""
         return os.getpid()

@@ -61,7 +61,7 @@ class RayRun:
         self._flying: dict[Ref, Callable[[Any], None]] = {}
         self._failed: dict[Ref, Callable[[], None]] = {}
         self._shard_metrics: dict[int, dict[str, float]] = {}
-        self._actor_metrics: dict[int, dict[str, float]] = {}
+        self._actor_metrics: list[dict[str, float]] = []
         self._learner_metrics: dict[str, float] = {}
         self._snapshots: dict[int, bytes] = {}
         self._learner_state: tuple[bytes, bytes] | None = None
@@ -323,7 +323,13 @@ class RayRun:
             self._save()
 
     def _finish_training(self) -> None:
-        """Let evaluations end, judge the last weights, write the last checkpoint."""
+        """Take the last figures, let evaluations end, judge the last weights, save them."""
+        self._learner_metrics |= self._wait(self.learner.figures.remote())
+        for k in range(len(self.shards)):
+            self._ask_shard(k)
+            while k not in self._shard_metrics:
+                self._poll(timeout=0.5)
+        self._log_metrics()
         deadline = time.monotonic() + START_LIMIT
         while self._evaluating and time.monotonic() < deadline:
             self._poll(timeout=0.5)
@@ -361,7 +367,7 @@ class RayRun:
             self.progress.decisions += result["steps"]
             self.progress.inserted += result["inserted"]
             if result["metrics"]:
-                self._actor_metrics[k] = result["metrics"]
+                self._actor_metrics.append(result["metrics"])
             self.learner.observe.remote([result["version"]])
             self._run_rollout(k)
 
@@ -440,14 +446,12 @@ class RayRun:
     # --- figures and checkpoints -----------------------------------------------------------
 
     def _log_metrics(self) -> None:
-        actors = list(self._actor_metrics.values())
-        names = set().union(*actors)
-        merged = {name: float(np.mean([m[name] for m in actors if name in m])) for name in names}
         shards = list(self._shard_metrics.values())
-        self.session.log_training(self.progress, merged, shards, self._learner_metrics)
+        learner = {"learner/updates": float(self.updates), **self._learner_metrics}
+        self.session.log_training(self.progress, self._actor_metrics, shards, learner)
         restarts = sum(self._restarts.values())
         self.session.metrics.log({"system/restarts": float(restarts)})
-        self._learner_metrics, self._actor_metrics = {}, {}
+        self._learner_metrics, self._actor_metrics = {}, []
 
     def _evaluate(self, wait: bool = False) -> None:
         """Judge the learner's present weights on the validation days, beside the run."""

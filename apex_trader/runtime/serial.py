@@ -57,6 +57,7 @@ class SerialRun:
         self.config, self.data, self.session = config, data, session
         torch.set_num_threads(config.train.threads)
         self.progress = Progress()
+        self._actor_metrics: list[dict[str, float]] = []
         self.pretrain = PretrainActor(data.schema, config.pretrain, config.seed, config.cnn)
         self._rows: OrderedDict[tuple[str | None, int], NDArray[np.float16]] = OrderedDict()
 
@@ -82,9 +83,11 @@ class SerialRun:
             self.progress.seconds = before + time.monotonic() - started
             if 0 < config.train.seconds <= self.progress.seconds:
                 break
-            self._collect()
-            self._learn()
+            if not self._learn_once():
+                self._collect()
             self._events()
+        if self.progress.due("metrics", learner.updates, 1):
+            self._log_metrics()
         self._evaluate()
         self._save()
 
@@ -250,7 +253,7 @@ class SerialRun:
         result = self.rollout.collect(latest_version=self.publisher.version)
         self.progress.decisions += result.steps
         self.publisher.observe(self.rollout.policy.version, self.learner.updates)
-        self._actor_metrics = result.metrics
+        self._actor_metrics.append(result.metrics)
         self._insert(result)
 
     def _insert(self, result: RolloutResult) -> None:
@@ -273,10 +276,6 @@ class SerialRun:
                 shard.tag(tag.segment, tag.rows, EXTREMA)
 
     # --- learning --------------------------------------------------------------------------
-
-    def _learn(self) -> None:
-        while self.learner.updates < self.config.train.updates and self._learn_once():
-            pass
 
     def _learn_once(self) -> bool:
         """One batch from each shard that gives one; False when none does."""
@@ -307,10 +306,10 @@ class SerialRun:
 
     def _log_metrics(self) -> None:
         shards = [shard.metrics() for shard in self.shards]
-        self.session.log_training(
-            self.progress, self._actor_metrics, shards,
-            self.learner.read_metrics() | self.publisher.metrics() | self.arena.metrics(),
-        )  # fmt: skip
+        learner = self.learner.read_metrics() | self.publisher.metrics() | self.arena.metrics()
+        learner["learner/updates"] = float(self.learner.updates)
+        actors, self._actor_metrics = self._actor_metrics, []
+        self.session.log_training(self.progress, actors, shards, learner)
 
     def _evaluate(self) -> None:
         if self.evaluator is None or self.progress.marks.get("evaluated") == self.learner.updates:
@@ -355,3 +354,11 @@ class SerialRun:
         for k, shard in enumerate(self.shards):
             shard.load_state_dict(checkpoint.state(f"replay-{k}.pt"), exact=True)
         self.progress.load_state_dict(checkpoint.state("progress.pt"))
+        if self.progress.marks.get("evaluated") == self.learner.updates:
+            self._mark_best_again()
+
+    def _mark_best_again(self) -> None:
+        """The run may have died between the best checkpoint and its mark."""
+        best = self.session.checkpoints.best()
+        if best is None or best.value < self.progress.best:
+            self.session.mark_best(self.learner.updates, self.progress.best)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,7 @@ from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.compose import plain, save_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
-from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink
+from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink, rewind
 from apex_trader.runtime.periods import Periods
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.run_folder import RunFolder
@@ -51,6 +51,10 @@ class Session:
         self.checkpoints = CheckpointManager(str(folder.checkpoints), config.train.keep)
         self._checkpoint = self._find_checkpoint() if config.resume else None
         facts = self._checkpoint.json("run.json") if self._checkpoint else {}
+        if self._checkpoint is not None:
+            # only now is it sure that the changed configuration can go on from there
+            save_config(folder, replace(config, resume=""))
+            rewind(folder.metrics, facts["time"])
         self.display = Display(f"{config.name} · {folder.path}")
         sinks: list[Sink] = [JsonLines(folder.metrics), self.display]
         self._wandb = self._open_wandb(facts.get("wandb_id"))
@@ -89,13 +93,13 @@ class Session:
     def log_training(
         self,
         progress: Progress,
-        actors: Mapping[str, float],
+        actors: Sequence[Mapping[str, float]],
         shards: Sequence[Mapping[str, float]],
         learner: Mapping[str, float],
     ) -> None:
-        """One reading of actors, replay and learner."""
+        """One reading of actors (all deliveries since the last), replay shards and learner."""
         values = {
-            **actors,
+            **merge_actors(actors),
             "actors/decisions": float(progress.decisions),
             "actors/decisions_per_second": self._rate(progress.decisions),
             **merge_shards(shards),
@@ -123,6 +127,7 @@ class Session:
         run = {
             "wandb_id": self._wandb.run_id if self._wandb else None,
             "seconds": self.metrics.seconds,
+            "time": time.time(),
             "updates": updates,
             "extractor": extractor,
             "periods": asdict(periods),
@@ -157,6 +162,13 @@ class Session:
             config=plain(self.config),
             resume_id=resume_id,
         )
+
+
+def merge_actors(deliveries: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Figures of several deliveries: each the mean over those that hold it."""
+    names = dict.fromkeys(name for delivery in deliveries for name in delivery)
+    held = {name: [d[name] for d in deliveries if name in d] for name in names}
+    return {name: sum(values) / len(values) for name, values in held.items()}
 
 
 def merge_shards(shards: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -94,7 +94,8 @@ def test_every_part_of_the_pipeline_was_at_work(finished: RunFolder):
     assert last["replay/inserted"] >= 128
     assert last["learner/grad_norm"] > 0
     assert last["learner/mirrored_share"] == pytest.approx(0.5, abs=0.1)
-    assert last["learner/arena_resident"] >= 2
+    # the last rotation lets a day go
+    assert max(r.get("learner/arena_resident", 0) for r in found) >= 2
 
 
 def test_every_metric_of_the_run_is_explained(finished: RunFolder):
@@ -191,14 +192,9 @@ def test_resuming_with_another_state_is_refused(tiny: Config, finished: RunFolde
     other = replace(tiny.state, without=("regime",))
     config = replace(tiny, state=other, resume=str(finished.path))
     saved = finished.config.read_bytes()
-    try:
-        with pytest.raises(MismatchError, match="schema"):
-            train(config, RunFolder(finished.path))
-        kept = finished.config.read_bytes() == saved
-    finally:
-        finished.config.write_bytes(saved)
-    if not kept:
-        pytest.xfail("the refused resume's settings replace the run's own")
+    with pytest.raises(MismatchError, match="schema"):
+        train(config, RunFolder(finished.path))
+    assert finished.config.read_bytes() == saved
 
 
 def test_a_missing_market_is_said_before_anything_is_made(tiny: Config, tmp_path: Path):
