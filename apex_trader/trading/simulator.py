@@ -213,7 +213,10 @@ def _carry(rows: Records, ledger: Ledger, lanes: I64, before: I64, after: I64, r
            pnl: F64, ruined: Bool) -> None:  # fmt: skip
     for n in range(len(lanes)):
         account, now, later = ledger[lanes[n]], rows[before[n]], rows[after[n]]
-        step = MarketStep(now.ts, later.ts, now.mark, later.mark, np.nan, 0, now.funding)
+        funding = now.funding
+        for row in range(before[n] + 1, after[n]):
+            funding += rows[row].funding
+        step = MarketStep(now.ts, later.ts, now.mark, later.mark, np.nan, 0, funding)
         booked = book(account, account.position, step, rules)
         pnl[n] = booked.pnl - booked.fee - booked.slippage - booked.funding
         ruined[n] = booked.ruined
@@ -318,8 +321,9 @@ class Simulator:
     def carry(self, lanes: I64, rows: I64) -> F64:
         """Takes accounts over a gap or into the next day, position and all: a backtest's account.
 
-        lanes [k] continue at later global rows [k]. Returns the P&L of the jump [k] in quote
-        currency, less the funding of the row that is left (a day's last row pays at midnight).
+        lanes [k] continue at later global rows [k] of a path in time order. Returns the P&L of the
+        jump [k] in quote currency, less the funding of the row that is left (a day's last row pays
+        at midnight) and of all rows that are passed over: a gap does not stop the payments.
         There is no reward. A lane that is ruined by it has ended.
         """
         lanes, rows = np.asarray(lanes, np.int64), self._checked(rows)

@@ -315,6 +315,21 @@ def test_a_backtests_account_is_carried_over_gaps_and_days(make):
         simulator.carry(np.array([0]), np.array([0]))
 
 
+def test_a_position_pays_the_funding_of_the_whole_gap_that_it_is_carried_over(make):
+    paid = np.array([0, 0, 0, 1e-4, 2e-4, 4e-4, 0, 8e-4, 0, 0])
+    path = MarketPath.from_segments(
+        [make.walk(seed=3, rows=10, level=7.0, gaps=(3,), funding=paid)]
+    )
+    simulator = Simulator(path)
+    run(simulator, np.array([[2]] * 3))
+    quantity = simulator.ledger.quantity[0]
+    pnl = simulator.carry(np.array([0]), np.array([7]))
+    price = np.exp(path.arrays.mark[[3, 7]])
+    funding = quantity * price[1] * (1e-4 + 2e-4 + 4e-4)  # rows 3 to 6; row 7 pays when it is left
+    assert pnl[0] == pytest.approx(quantity * (price[1] - price[0]) - funding, rel=1e-6)
+    assert simulator.ledger.paid[0] == pytest.approx(funding, rel=1e-6)
+
+
 def test_a_saved_simulator_goes_on_with_the_same_bits(make):
     events = make.events([(40, 3, -1, 2)])
     path = MarketPath.from_segments([make.walk(rows=80, events=events, fill_delay=FIVE)])
