@@ -46,9 +46,21 @@ class FillConfig:
         """Whether results must carry the label of an optimistic scenario."""
         return self.bar_fill == "this_open"
 
-    def check(self, decision_interval: int) -> None:
-        """No order may be pending across a decision: ConfigError when one could be."""
-        if self.latency + self.max_fill_wait > decision_interval:
+    def check(self, decision_interval: int, bars: bool = False) -> None:
+        """No order may be pending across a decision: ConfigError when one could be.
+
+        bars: orders fill at the opens of bars of at most the decision interval, however long the
+        wait for the next one is.
+        """
+        if bars:
+            if self.latency > decision_interval and not self.optimistic:
+                raise ConfigError(
+                    "fills.latency",
+                    self.latency,
+                    f"at most the decision interval, {decision_interval} µs: the order would fill "
+                    "behind the next decision",
+                )
+        elif self.latency + self.max_fill_wait > decision_interval:
             raise ConfigError(
                 "fills.max_fill_wait",
                 self.max_fill_wait,

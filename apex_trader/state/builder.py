@@ -93,8 +93,7 @@ class SegmentBuilder:
                 schema.decision_interval,
                 f"a multiple of the {schema.fast_clock} clock's {step} µs that divides a day",
             )
-        if schema.fast_clock == "1s":
-            self.fills.check(schema.decision_interval)
+        self.fills.check(schema.decision_interval, bars=schema.fast_clock != "1s")
         self._history: dict[str, ClockTables] = {}
         self._chains: dict[tuple[str, str], ContentChain] = {}
         self._structure: StructureHistory | None = None

@@ -346,6 +346,16 @@ def test_an_interval_that_does_not_fit_is_refused():
         SegmentBuilder(odd, *pair)
 
 
+def test_no_minute_order_may_be_pending_across_a_decision():
+    schema, (primary, reference), _ = minutes()
+    with pytest.raises(ConfigError, match="latency"):
+        SegmentBuilder(schema, primary, reference, FillConfig(latency=MINUTE + 1))
+    slow = FillConfig(latency=MINUTE)
+    ts = SegmentBuilder(schema, primary, reference, slow).build(segment_of("minutes").day)
+    filled = ts.outcomes.fill_ts > 0
+    assert (ts.outcomes.fill_ts <= ts.decisions.ts + MINUTE)[filled].all()
+
+
 def test_the_key_follows_the_content_and_the_schema():
     schema, (primary, reference), builder = minutes()
     day = segment_of("minutes").day
