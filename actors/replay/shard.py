@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,10 @@ class ReplayShard:
         self._tree.clear(slots)
         self._limiter.deleted(len(slots))
         return len(slots)
+
+    def keep_segments(self, segments: Collection[int]) -> int:
+        """Forget the transitions of every segment but these; returns how many."""
+        return sum(self.evict_segment(k) for k in self._store.held_segments if k not in segments)
 
     def check_drift(self) -> float:
         """Largest relative error of the trees' sums, which are rebuilt when it is not 0."""

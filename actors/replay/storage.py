@@ -116,6 +116,11 @@ class TransitionStore:
         return slots
 
     @property
+    def held_segments(self) -> list[int]:
+        """Segments that the index knows, ascending; the last of some may have been overwritten."""
+        return sorted(self._heads)
+
+    @property
     def segments(self) -> int:
         """Segments that the index knows."""
         return len(self._heads)

@@ -10,7 +10,7 @@ import io
 import os
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,34 +143,53 @@ class WeightBoard:
         self._version, self._reference = version, reference[0]
 
     def newest(self, have: int) -> tuple[int, list[Ref]]:
-        """(newest version, [reference]) when it is newer than ``have``, else (version, [])."""
-        newer = self._version > have and self._reference is not None
-        return self._version, [self._reference] if newer else []
-
-    def newest_updates(self) -> int:
-        """Version posted last."""
-        return self._version
+        """(newest version, [reference]) when it is another than ``have``, else (version, [])."""
+        # A restarted learner counts on from its checkpoint: then what actors have is of a dead one.
+        other = self._version != have and self._reference is not None
+        return self._version, [self._reference] if other else []
 
 
 class ShardActor:
-    """A replay shard. A restarted one begins a new incarnation when the driver starts it."""
+    """A replay shard. A restarted one begins a new incarnation when the driver starts it.
+
+    It holds experience of the active days alone: rollouts learn of a rotation later than shards,
+    and what they still bring of a day that is gone would be asked of the learner's arena.
+    """
 
     def __init__(self, config: Config, index: int) -> None:
         _prepare(config)
         self._config, self._index = config, index
         self._shard: ReplayShard | None = None
+        self._active = np.empty(0, np.int64)
 
-    def start(self, incarnation: int, snapshot: bytes | None) -> None:
-        """Begin an incarnation, from a snapshot when there is one."""
+    def start(self, incarnation: int, snapshot: bytes | None, active: Collection[int]) -> int:
+        """Begin an incarnation of at least that number, from a snapshot when there is one.
+
+        active: segments of the active days. Answers the incarnation: above the snapshot's.
+        """
+        state = None if snapshot is None else read_state(io.BytesIO(snapshot))
+        if state is not None:
+            incarnation = max(incarnation, int(state["store"]["incarnation"]) + 1)
         shard = ReplayShard(self._config.replay, self._index, incarnation, self._config.seed)
-        if snapshot is not None:
-            shard.load_state_dict(read_state(io.BytesIO(snapshot)))
+        if state is not None:
+            shard.load_state_dict(state)
         self._shard = shard
+        self.set_active(active)
+        return incarnation
+
+    def set_active(self, active: Collection[int]) -> None:
+        """Other days are active: forget the experience of the rest, and take no more of it."""
+        self._active = np.array(sorted(active), np.int64)
+        if self._shard is not None:
+            self._shard.keep_segments(set(active))
 
     def insert(self, transitions: Transitions, priorities: NDArray[np.float32]) -> bool | str:
-        """As ``ReplayShard.insert``."""
+        """As ``ReplayShard.insert``, of the active days."""
         if self._shard is None:
             return NOT_STARTED
+        active = np.isin(transitions.segment, self._active)
+        if not active.all():
+            transitions, priorities = transitions.take(np.flatnonzero(active)), priorities[active]
         return self._shard.insert(transitions, priorities)
 
     def sample(self, batches: int, updates: int) -> list[Sample] | str | None:
@@ -188,11 +207,6 @@ class ShardActor:
         """Add rows of a segment to the stratum "extrema"."""
         if self._shard is not None:
             self._shard.tag(segment, rows, EXTREMA)
-
-    def evict_segment(self, segment: int) -> None:
-        """As ``ReplayShard.evict_segment``."""
-        if self._shard is not None:
-            self._shard.evict_segment(segment)
 
     def status(self, share: float, size: int, mass: float) -> dict[str, float] | str:
         """Take note of the other shards' size and mass; answer this one's metrics."""

@@ -66,6 +66,7 @@ class RayRun:
         self._snapshots: dict[int, bytes] = {}
         self._learner_state: tuple[bytes, bytes] | None = None
         self._restarts: dict[str, int] = {}
+        self._incarnations: dict[int, int] = {}
         self._evaluating = False
 
     # --- the run ---------------------------------------------------------------------------
@@ -144,7 +145,7 @@ class RayRun:
             self._restore(checkpoint)
         market = self._build_segments()
         for k in range(len(self.shards)):
-            self._wait(self._start_shard(k))
+            self._shard_started(k)(self._wait(self._start_shard(k)))
         self.updates = self._wait(self._start_learner())
         self.session.display.say(self._wait(self.learner.summary.remote()))
         for reference in [self._start_rollout(k, market) for k in range(len(self.rollouts))]:
@@ -164,8 +165,15 @@ class RayRun:
         return self._market(self.active.current)
 
     def _start_shard(self, k: int) -> Ref:
-        incarnation = self._restarts.get(f"shard {k}", 0)
-        return self.shards[k].start.remote(incarnation, self._snapshots.get(k))
+        # Late priority updates may be meant for any incarnation that there was.
+        incarnation = self._incarnations[k] = self._incarnations.get(k, -1) + 1
+        return self.shards[k].start.remote(incarnation, self._snapshots.get(k), self.active.current)
+
+    def _shard_started(self, k: int) -> Callable[[int], None]:
+        def note(incarnation: int) -> None:
+            self._incarnations[k] = incarnation
+
+        return note
 
     def _start_rollout(self, k: int, market: Market) -> Ref:
         return self.rollouts[k].start.remote(
@@ -420,7 +428,7 @@ class RayRun:
             there = "its snapshot" if k in self._snapshots else "empty: there is no snapshot yet"
             self.session.display.say(f"replay shard {k} goes on from {there}")
             self._shard_metrics.pop(k, None)
-            self._fly(self._start_shard(k), _ignore, failed)
+            self._fly(self._start_shard(k), self._shard_started(k), failed)
 
         share = 1.0 / len(self.shards)
         self._fly(self.shards[k].status.remote(share, int(size), mass), answer, failed)
@@ -440,7 +448,7 @@ class RayRun:
         gone, _ = self.active.rotate()
         self._move_rollouts()
         for shard in self.shards:
-            shard.evict_segment.remote(gone)
+            shard.set_active.remote(self.active.current)
         self.learner.evict.remote(gone)
 
     # --- figures and checkpoints -----------------------------------------------------------
@@ -508,7 +516,6 @@ class RayRun:
             "pretrain.pt": state_part(self.pretrain_state),
             "rotation.pt": state_part(self.active.state_dict()),
             "progress.pt": state_part(self.progress.state_dict()),
-            "restarts.json": json_part(self._restarts),
             "registry.json": json_part(self.data.registry.state_dict()),
         }
         for k, snapshot in enumerate(shards):
@@ -520,11 +527,8 @@ class RayRun:
         self.active.load_state_dict(checkpoint.state("rotation.pt"))
         self.progress.load_state_dict(checkpoint.state("progress.pt"))
         self._learner_state = checkpoint.read("learner.pt"), checkpoint.read("publisher.pt")
-        if checkpoint.has("restarts.json"):
-            self._restarts = checkpoint.json("restarts.json")
         for k in range(len(self.shards)):
             self._snapshots[k] = checkpoint.read(f"replay-{k}.pt")
-            self._restarts[f"shard {k}"] = self._restarts.get(f"shard {k}", 0) + 1
 
 
 def _ignore(_: Any) -> None:

@@ -1,0 +1,72 @@
+"""The shells that Ray runs, called directly: what they add to the parts they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from apex_trader.experience import Transitions
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.ray_actors import NOT_STARTED, ShardActor, WeightBoard
+
+
+def experience(segments: list[int]) -> tuple[Transitions, np.ndarray]:
+    """One transition of each of these segments."""
+    transitions = replace(Transitions.empty(len(segments)), segment=np.array(segments, np.int32))
+    return transitions, np.ones(len(segments), np.float32)
+
+
+@pytest.fixture
+def shard(tiny: Config) -> ShardActor:
+    shard = ShardActor(tiny, 0)
+    shard.start(0, None, [1, 2])
+    return shard
+
+
+def held(shard: ShardActor) -> float:
+    status = shard.status(0.5, 0, 0.0)
+    assert isinstance(status, dict)
+    return status["replay/size"]
+
+
+def test_a_shard_that_was_restarted_says_so_until_it_is_started(tiny: Config):
+    shard = ShardActor(tiny, 0)
+    assert shard.insert(*experience([1])) == NOT_STARTED
+    assert shard.sample(1, 0) == NOT_STARTED
+    assert shard.snapshot() == NOT_STARTED
+
+
+def test_experience_of_a_day_that_rotated_out_goes_and_comes_no_more(shard: ShardActor):
+    """Rollouts bring some after the rotation: the learner's arena has no room for that day."""
+    assert shard.insert(*experience([1, 1, 2])) is True
+    shard.set_active([2, 3])
+    assert held(shard) == 1
+    assert shard.insert(*experience([1, 2, 3])) is True
+    assert held(shard) == 3
+
+
+def test_a_snapshot_older_than_a_rotation_brings_back_active_days_alone(
+    shard: ShardActor, tiny: Config
+):
+    shard.insert(*experience([1, 1, 2]))
+    snapshot = shard.snapshot()
+    again = ShardActor(tiny, 0)
+    again.start(1, snapshot, [2, 3])
+    assert held(again) == 1
+
+
+def test_a_shard_begins_an_incarnation_above_its_snapshot(shard: ShardActor, tiny: Config):
+    """A run that went on in another runtime meanwhile has counted incarnations by itself."""
+    first = ShardActor(tiny, 0)
+    assert first.start(5, shard.snapshot(), [1]) == 5
+    assert ShardActor(tiny, 0).start(1, first.snapshot(), [1]) == 6
+
+
+def test_actors_take_the_weights_of_a_learner_that_began_again_at_an_older_version():
+    board = WeightBoard()
+    board.post(116, ["weights of a learner that died"])
+    assert board.newest(116) == (116, [])
+    board.post(40, ["weights of the checkpoint"])
+    assert board.newest(116) == (40, ["weights of the checkpoint"])
