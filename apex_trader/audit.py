@@ -37,6 +37,7 @@ from apex_trader.runtime.audit.table import render
 from apex_trader.runtime.command import HOLE, OK, run_command
 from apex_trader.runtime.compose import compose_config, load_config
 from apex_trader.runtime.config import Config, check_blocks
+from apex_trader.runtime.judge import Agent
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.run_folder import RunFolder
@@ -45,8 +46,8 @@ from apex_trader.runtime.session import Session
 #: Columns of text where there is no terminal to ask.
 _PLAIN_WIDTH = 160
 _MINIMAL = (
-    "No run was given: the extractor was fitted for a few steps only and the weights are "
-    "untrained. Connections are what they would be in a run; give run=DIR to audit one."
+    "The extractor was fitted for a few steps only and the weights are untrained: connections are "
+    "what they would be in a run, effects are not."
 )
 
 
@@ -117,7 +118,7 @@ def audit(request: Request, scratch: Path, console: Console) -> Findings:
     small = audited(config)
     data = MarketData(small, folder)
     days = data.numbers(spread(data.periods.all, request.days))
-    agent = load_agent(folder, data.schema) if request.run else None
+    agent, origin = _agent(request, folder, data)
     with Session(small, RunFolder(scratch / "session"), data.schema) as session:
 
         def build() -> Pipeline:
@@ -125,10 +126,21 @@ def audit(request: Request, scratch: Path, console: Console) -> Findings:
             return Pipeline.build(small, data, session, agent)
 
         segments = (data.segment(n) for n in days)
-        notes = (*data.notes(), *(() if request.run else (_MINIMAL,)))
+        notes = (*data.notes(), *origin)
         return Audit(small, data, segments, build, notes).run(
             lambda text: session.display.say(f"audit: {text} …")
         )
+
+
+def _agent(
+    request: Request, folder: RunFolder, data: MarketData
+) -> tuple[Agent | None, tuple[str, ...]]:
+    """The run's agent, or none and why. A changed state asks what would be missing then."""
+    if not request.run:
+        return None, ("No run was given (run=DIR). " + _MINIMAL,)
+    if load_config(folder).state.build().fingerprint == data.schema.fingerprint:
+        return load_agent(folder, data.schema), ()
+    return None, ("The run was trained on another state than the one asked for here. " + _MINIMAL,)
 
 
 def _source(request: Request, scratch: Path) -> tuple[Config, RunFolder]:

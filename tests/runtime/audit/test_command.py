@@ -47,6 +47,16 @@ def test_the_extractor_audited_is_the_runs_own(run):
     assert [path.stem[:12] for path in run.extractors.glob("*.pt")] == [version["effect"]]
 
 
+def test_a_run_asked_about_another_state_names_what_would_be_missing(run, capsys):
+    audited = (run.path / "audit.json").read_bytes()
+    code = main([f"run={run.path}", "probe_days=1", "days=1", "state.without=[pivots]"])
+    printed = capsys.readouterr().out
+    (run.path / "audit.json").write_bytes(audited)
+    assert code == 1, printed
+    assert "pivots: 250 features are left out" in printed
+    assert "trained on another state" in printed
+
+
 @pytest.mark.parametrize(
     ("without", "features"),
     [(("cnn_hidden", "cnn_predictions"), 528), (("pivots",), 250)],
