@@ -34,7 +34,11 @@ class _Columns:
         low, high = np.searchsorted(self.ts, [start, end])
         return self._rows(slice(int(low), int(high)))
 
-    def _rows(self, index: builtins.slice[int, int, None]) -> Self:
+    def take(self, index: I64 | NDArray[np.bool_]) -> Self:
+        """Rows at these places, or where a mask is true; copied."""
+        return self._rows(index)
+
+    def _rows(self, index: builtins.slice[int, int, None] | I64 | NDArray[np.bool_]) -> Self:
         changed = {
             f.name: getattr(self, f.name)[index]
             for f in fields(self)
