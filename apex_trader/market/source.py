@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.market.types import Bars, Seconds, Trades
+from apex_trader.time import CLOCKS
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ class MarketSource(Protocol):
     def second_days(self) -> list[int]:
         """Starts of the UTC days that have second rows, ascending."""
 
+    def coverage(self, clock: str) -> NDArray[np.int64]:
+        """[k, 2] times (µs, whole bars up to ``end``) whose bars are this market's own.
+
+        Outside it bars are the look-back market's: they give a decision its past, but nothing can
+        be traded there.
+        """
+
     def funding(self, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(times µs, rates) of the funding payments in [start, end); empty for spot."""
 
@@ -111,6 +119,11 @@ class MemorySource:
             return []
         days = np.unique(self.all_seconds.ts // 86_400_000_000) * 86_400_000_000
         return [int(day) for day in days if day < self.end]
+
+    def coverage(self, clock: str) -> NDArray[np.int64]:
+        """See ``MarketSource.coverage``: all bars in memory are the market's own."""
+        step = CLOCKS[clock]
+        return np.array([[0, self.end // step * step]], np.int64)
 
     def funding(self, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """See ``MarketSource.funding``."""
