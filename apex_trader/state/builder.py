@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError, ConfigError
+from apex_trader.market import intervals
 from apex_trader.market.fills import FillConfig
 from apex_trader.market.resample import bars_from_seconds
 from apex_trader.market.source import MarketSource
 from apex_trader.state.clock_tables import ClockTables, DayView, Side, clock_tables
 from apex_trader.state.decisions import Day, clock_window, decisions, stretch_numbers
 from apex_trader.state.identity import ContentChain, content_digest
-from apex_trader.state.outcomes import fill_prices, outcomes
+from apex_trader.state.outcomes import fill_prices, outcomes, own_bars
 from apex_trader.state.schema import CLIP, Schema
 from apex_trader.state.segment import Segment
 from apex_trader.state.structure import MINUTES, StructureHistory
@@ -108,7 +109,8 @@ class SegmentBuilder:
         if self.schema.fast_clock == "1s":
             days = np.array(self.primary.second_days(), np.int64)
         else:
-            days = np.unique(self.primary.bars(self.schema.fast_clock).ts // DAY * DAY)
+            bars = own_bars(self.primary, self.schema.fast_clock)
+            days = np.unique(bars.ts // DAY * DAY)
         if len(days) == 0:
             raise ApexError(
                 f"{self.primary.info.market} has no {self._fast_kind()}: import some, or choose a "
@@ -184,7 +186,18 @@ class SegmentBuilder:
         )
         seconds = clocks.get("1s")
         structure = self._minutes().day(views[MINUTES], base[0], seconds)
-        return Day(ts, clocks, views, structure, base, self._unavailable(), self._as_of())
+        own = self._own_price(clocks[fast], views[fast])
+        return Day(ts, clocks, views, structure, base, self._unavailable(), self._as_of(), own)
+
+    def _own_price(self, tables: ClockTables, view: DayView) -> NDArray[np.bool_]:
+        """[n]: the newest price of each decision is the market's own: there, it can be traded."""
+        if self.primary.info.lookback is None:
+            return np.ones(len(view.last), np.bool_)
+        grid = tables.grid
+        opens = grid.ts[~grid.carried][grid.source]
+        covered = self.primary.coverage(self.schema.fast_clock)
+        own = intervals.covers(covered, opens, grid.step).astype(np.float64)
+        return np.asarray(view.at_last(own) == 1.0)
 
     def _window(self, clock: str) -> int:
         return clock_window(self.schema, clock) if clock in self.schema.clocks else 1
@@ -276,6 +289,9 @@ class SegmentBuilder:
                 if chain is None:
                     chain = self._chains[name, clock] = ContentChain(source.bars(clock))
                 digest += chain.digest(day)
+            if name == "primary" and info.lookback is not None:
+                own = intervals.clip(source.coverage(self.schema.fast_clock), day - DAY, day + DAY)
+                digest += own.tobytes()
             if self.schema.fast_clock == "1s":
                 digest += content_digest(b"", source.seconds(day - DAY, day + DAY))
         trades = None

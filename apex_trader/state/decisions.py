@@ -45,7 +45,8 @@ class Day:
 
     ts [n] µs. clocks, views: by clock. base: (primary, reference) log prices that tables are
     relative to. unavailable: "block.column" names that the markets given cannot provide at all,
-    whatever the day. as_of: µs before which nothing is decided.
+    whatever the day. as_of: µs before which nothing is decided. own [n]: the newest price is the
+    primary's own, not one of its look-back market.
     """
 
     ts: I64
@@ -55,6 +56,7 @@ class Day:
     base: tuple[float, float]
     unavailable: frozenset[str]
     as_of: int
+    own: Bool
 
 
 def decisions(schema: Schema, day: Day) -> Decisions:
@@ -170,7 +172,8 @@ def _decidable(schema: Schema, day: Day, coverage: F32) -> Bool:
     covered = (coverage[:, counted] >= schema.min_coverage).all(axis=1)
     known = np.isfinite(day.views[schema.fast_clock].at_last(
         day.clocks[schema.fast_clock].primary.sigma))  # fmt: skip
-    return np.asarray(covered & known & (stretch_numbers(schema, day) >= 0) & (day.ts >= day.as_of))
+    tradable = (stretch_numbers(schema, day) >= 0) & (day.ts >= day.as_of) & day.own
+    return np.asarray(covered & known & tradable)
 
 
 def _wholly_unavailable(block: Block, unavailable: frozenset[str]) -> bool:

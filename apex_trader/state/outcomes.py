@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from apex_trader.market import intervals
 from apex_trader.market.fills import FillConfig, order_fills
 from apex_trader.market.source import MarketSource
 from apex_trader.market.types import Bars, Seconds, Trades
@@ -23,13 +24,23 @@ def fill_prices(
     """What orders decided in [start, end) fill on.
 
     With a fast clock of seconds: trades, or seconds where the source has only those. With bars as
-    the fast clock: its bars, even where finer data exist, so that all days trade alike.
+    the fast clock: its bars, even where finer data exist, so that all days trade alike; those of a
+    look-back market fill nothing.
     """
     if clock != "1s":
-        return source.bars(clock).between(start, end + fills.latency + CLOCKS[clock] + 1)
+        return own_bars(source, clock).between(start, end + fills.latency + CLOCKS[clock] + 1)
     reach = end + fills.latency + fills.max_fill_wait
     trades = source.trades(start, reach)
     return source.seconds(start, reach) if trades is None or len(trades) == 0 else trades
+
+
+def own_bars(source: MarketSource, clock: str) -> Bars:
+    """The bars of a market without those of its look-back market: what can be traded."""
+    bars = source.bars(clock)
+    if source.info.lookback is None:
+        return bars
+    own = intervals.covers(source.coverage(clock), bars.ts, bars.step)
+    return bars.take(own)
 
 
 def outcomes(

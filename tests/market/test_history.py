@@ -209,7 +209,7 @@ def test_a_partitions_first_minute_is_known_at_its_close(store: MarketStore, kin
     """The first trade of a day comes after midnight; the minute that it lies in begins there."""
     day = MONDAY + DAY
     ticks = random_trades(40, 900, day - 5 * MINUTE, 8 * MINUTE)
-    ticks = ticks._rows((ticks.ts < day) | (ticks.ts > day + 7 * SECOND))
+    ticks = ticks.take((ticks.ts < day) | (ticks.ts > day + 7 * SECOND))
     rows = ticks if kind == "trades" else bars_from_seconds(seconds_from_trades(ticks))
     store.write_bars(SPOT, rows) if isinstance(rows, Bars) else store.write_trades(SPOT, rows)
     whole = StoreSource(store, SPOT).bars("1m")

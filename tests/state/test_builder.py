@@ -6,13 +6,15 @@ import pytest
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.fills import FillConfig
-from apex_trader.market.source import LookbackSource, MemorySource
+from apex_trader.market.history import StoreSource
+from apex_trader.market.source import LookbackSource, MarketInfo, MemorySource
+from apex_trader.market.store import MarketStore
 from apex_trader.state.builder import SegmentBuilder
 from apex_trader.state.decisions import ANCHOR_DIVISOR
 from apex_trader.state.schema import Schema, eth_full, eth_minutes
 from apex_trader.state.segment import Segment
 from apex_trader.time import DAY, HOUR, MINUTE, SECOND, format_date
-from tests.state.state_markets import random_markets
+from tests.state.state_markets import START, random_markets, random_minutes
 
 ROWS = 16
 Pair = tuple[MemorySource, MemorySource]
@@ -303,6 +305,36 @@ def test_nothing_is_decided_before_the_look_back_basis_was_known():
     assert not known.decidable[known.ts < as_of].any()
     assert known.decidable[known.ts >= as_of].any()
     assert builder.days() == [day]
+
+
+def test_where_the_look_back_market_stands_in_there_is_nothing_to_trade(tmp_path):
+    """A hole in a market's own minutes: its look-back market gives the past, and fills nothing."""
+    rng = np.random.default_rng(4)
+    bars = random_minutes(rng, START, START + 20 * DAY, 2000.0)
+    store, day = MarketStore(tmp_path), START + 17 * DAY
+    store.write_bars("test:SPOT", bars)
+    hole = (day + 8 * HOUR, day + DAY + 6 * HOUR)
+    for low, high in ((START + 15 * DAY, hole[0]), (hole[1], START + 20 * DAY)):
+        store.write_bars("test:PERP", bars.between(low, high), covered=(low, high))
+    lookback = LookbackSource("test:SPOT", 0.0, START + 15 * DAY + 5 * MINUTE)
+    store.set_info(MarketInfo("test:PERP", "perpetual", lookback=lookback))
+    schema = eth_minutes(ROWS).without("cnn_hidden", "cnn_predictions")
+    builder = SegmentBuilder(schema, StoreSource(store, "test:PERP"))
+    decided = 0
+    for segment in (builder.build(day), builder.build(day + DAY)):
+        ts, known = segment.decisions.ts, segment.decisions.decidable
+        inside = (ts > hole[0] + schema.max_gap) & (ts <= hole[1])
+        assert inside.any()
+        assert not known[inside].any()
+        fills = segment.outcomes.fill_ts
+        assert not ((fills >= hole[0]) & (fills < hole[1])).any()
+        again = known & (ts > hole[1]) & (ts < hole[1] + HOUR)
+        decided += int(again.sum())
+    assert decided > 50  # the hole does not cost a window of minutes behind it
+    assert [d for d in builder.days() if d < day + 2 * DAY][-3:] == [day - DAY, day, day + DAY]
+    cut = SegmentBuilder(schema, StoreSource(store, "test:PERP", hole[0] + 2 * HOUR)).build(day)
+    whole = builder.build(day).decisions.decidable[: len(cut.decisions.ts)]
+    np.testing.assert_array_equal(cut.decisions.decidable, whole)
 
 
 def test_too_little_history_names_the_block_how_much_there_is_and_the_remedy():
