@@ -162,7 +162,7 @@ class SegmentBuilder:
                 stretch_numbers(self.schema, seen),
                 fill_prices(self.primary, self.schema.fast_clock, day, day + DAY, self.fills),
                 self.fills,
-                self.primary.funding(day, day + DAY + self._interval),
+                self.primary.funding(day, day + DAY + self.fills.latency + 1),
             ),
             pivot_events=events,
             cannot_provide=self._cannot_provide(tables),
@@ -297,7 +297,8 @@ class SegmentBuilder:
         trades = None
         if self.schema.fast_clock == "1s":
             trades = self.primary.trades(day, day + DAY)
-        return content_digest(digest, trades, *self.primary.funding(day, day + DAY)).hex()
+        funding = self.primary.funding(day, day + DAY + self.fills.latency + 1)
+        return content_digest(digest, trades, *funding).hex()
 
     # --- enough history --------------------------------------------------------------------
 

@@ -55,8 +55,9 @@ def outcomes(
     """The outcomes of decisions at ``ts`` [n], µs.
 
     decidable [n]; stretch [n]: which stretch of trading each lies in (-1: none). funding: times
-    and rates of the payments; one at exactly the next decision is charged to the position held
-    into it.
+    and rates of the payments, up to a latency behind the last decision interval. Exchanges stamp
+    them some milliseconds late: one at a decision, or behind it before an order of that decision
+    could trade, is charged to the position held into the decision.
     """
     fill, fill_ts = order_fills(ts, prices, fills.latency, fills.max_fill_wait, fills.bar_fill)
     going_on = np.zeros(len(ts), np.bool_)
@@ -64,8 +65,9 @@ def outcomes(
     next_row = np.where(going_on, np.arange(1, len(ts) + 1), -1).astype(np.int32)
     times, rates = funding
     paid = np.concatenate(([0.0], np.cumsum(rates)))
-    low = np.searchsorted(times, ts, side="right")
-    high = np.searchsorted(times, ts + interval, side="right")
+    late = 0 if fills.optimistic else max(0, fills.latency - 1)
+    low = np.searchsorted(times, ts + late, side="right")
+    high = np.searchsorted(times, ts + interval + late, side="right")
     charged = (paid[high] - paid[low]).astype(np.float32)
     return Outcomes(fill, fill_ts, next_row, _episodes(decidable, going_on), charged)
 

@@ -239,6 +239,19 @@ def test_funding_is_charged_to_the_position_held_into_the_payment():
     assert charged.sum() == pytest.approx(3e-4)
 
 
+@pytest.mark.parametrize("stamp", [0, 8_000, SECOND - 1])
+def test_an_order_cannot_dodge_a_payment_that_came_before_it_could_trade(stamp):
+    """Exchanges stamp funding a few milliseconds after the hour."""
+    schema, (primary, reference), _ = minutes()
+    day = segment_of("minutes").day
+    times = np.array([day, day + 8 * HOUR, day + DAY]) + stamp
+    paying = replace(primary, funding_times=times, funding_rates=np.array([1e-4, 2e-4, 4e-4]))
+    charged = SegmentBuilder(schema, paying, reference).build(day).outcomes.funding
+    place = 8 * 60
+    np.testing.assert_allclose(charged[[place - 1, -1]], [2e-4, 4e-4], rtol=1e-6)
+    assert charged.sum() == pytest.approx(6e-4)  # the first was paid by the day before
+
+
 @KINDS
 def test_pivot_events_are_known_to_no_decision_before_theirs(kind):
     _, (primary, _), builder = market_of(kind)
