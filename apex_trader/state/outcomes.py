@@ -10,7 +10,7 @@ from apex_trader.market.fills import FillConfig, order_fills
 from apex_trader.market.source import MarketSource
 from apex_trader.market.types import Bars, Seconds, Trades
 from apex_trader.state.segment import Outcomes
-from apex_trader.time import CLOCKS
+from apex_trader.time import CLOCKS, SECOND, floor_to
 
 Bool = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -23,15 +23,18 @@ def fill_prices(
 ) -> Trades | Seconds | Bars:
     """What orders decided in [start, end) fill on.
 
-    With a fast clock of seconds: trades, or seconds where the source has only those. With bars as
-    the fast clock: its bars, even where finer data exist, so that all days trade alike; those of a
+    With a fast clock of seconds: trades, or seconds on days whose seconds are not all made of
+    trades, since there an order would find no trade although somebody traded. With bars as the fast
+    clock: its bars, even where finer data exist, so that all days trade alike; those of a
     look-back market fill nothing.
     """
     if clock != "1s":
         return own_bars(source, clock).between(start, end + fills.latency + CLOCKS[clock] + 1)
     reach = end + fills.latency + fills.max_fill_wait
-    trades = source.trades(start, reach)
-    return source.seconds(start, reach) if trades is None or len(trades) == 0 else trades
+    trades, seconds = source.trades(start, reach), source.seconds(start, reach)
+    if trades is None or not np.isin(seconds.ts, floor_to(trades.ts, SECOND)).all():
+        return seconds
+    return trades
 
 
 def own_bars(source: MarketSource, clock: str) -> Bars:

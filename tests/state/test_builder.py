@@ -206,6 +206,16 @@ def test_with_seconds_alone_an_order_fills_at_the_open_of_the_first_one_with_tra
             assert segment.outcomes.fill[i] == np.log(seconds.open[place])
 
 
+def test_on_a_day_of_which_only_a_part_is_known_by_trades_orders_fill_all_day():
+    schema, (primary, reference), _ = full()
+    whole = segment_of("full")
+    few = primary.all_trades.between(whole.day, whole.day + HOUR)
+    partly = SegmentBuilder(schema, replace(primary, all_trades=few), reference)
+    fills = partly.build(whole.day).outcomes
+    np.testing.assert_array_equal(fills.fill, whole.outcomes.fill)
+    np.testing.assert_array_equal(fills.fill_ts, whole.outcomes.fill_ts // SECOND * SECOND)
+
+
 @pytest.mark.parametrize(("bar_fill", "delay"), [("next_open", MINUTE), ("this_open", 0)])
 def test_with_bars_an_order_fills_at_the_next_open_or_optimistically_at_this_one(bar_fill, delay):
     schema, pair, _ = minutes()
