@@ -143,14 +143,14 @@ class ClusterConfig:
     """How the parts are spread with runtime=ray.
 
     address: of the Ray cluster to join; "local" starts one on this machine, "auto" joins the one
-        that runs here. actors: rollout actors. cpus: CPUs that a local cluster declares, 0 for
-        the machine's. actor_cpus, shard_cpus, learner_cpus: CPUs each part reserves; they may be
+        that runs here. actors: rollout actors. cpus: CPUs that a local cluster declares; 0 for
+        the machine's, or what the parts reserve where that is more. actor_cpus, shard_cpus, learner_cpus: CPUs each part reserves; they may be
         fractions. learner_gpus: GPUs of the learner. object_store_mb: object store of a local
         cluster. restarts: how often each part is restarted after a crash.
     """
 
     address: str = "local"
-    actors: int = 4
+    actors: int = 2
     cpus: int = 0
     actor_cpus: float = 1.0
     shard_cpus: float = 0.5
