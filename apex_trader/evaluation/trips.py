@@ -38,8 +38,11 @@ class TripLog:
         old, new = float(before[QUANTITY]), float(after[QUANTITY])
         traded = float((after - before)[[FEE, SLIPPAGE]].sum())
         funding = float(after[PAID] - before[PAID])
+        moved = float(after[REALISED] - before[REALISED])
         if old == new:
             self._cost += traded + funding
+            if old == 0.0 and (moved != 0.0 or traded != 0.0):
+                self._ruined_at_once(moved, now, later, equity)
             return
         filled = not math.isnan(now.fill_price) and now.fill_ts > 0
         at = int(now.fill_ts) if filled else int(later.ts)
@@ -47,7 +50,7 @@ class TripLog:
         share = abs(old) / (abs(old) + abs(new))
         if old != 0.0:
             paid = share * traded + (funding if late or new == 0.0 else 0.0)
-            self._close(before, float(after[REALISED] - before[REALISED]) - paid, at, closed=True)
+            self._close(before[QUANTITY], moved - paid, at, closed=True)
         if new != 0.0:
             self._start, self._equity = at, equity
             self._cost = (1.0 - share) * traded + (0.0 if late and old != 0.0 else funding)
@@ -56,21 +59,28 @@ class TripLog:
         """The account was carried over a gap to ``ts``, and perhaps liquidated there."""
         self._cost += float((after - before)[COST_BOOKS].sum())
         if before[QUANTITY] != 0.0 and after[QUANTITY] == 0.0:
-            self._close(before, float(after[REALISED] - before[REALISED]), ts, closed=True)
+            moved = float(after[REALISED] - before[REALISED])
+            self._close(before[QUANTITY], moved, ts, closed=True)
 
     def end(self, books: F64, row: Any) -> None:
         """Value the position that is left at a row's mark."""
         if books[QUANTITY] != 0.0:
             price = math.exp(row.mark)
             value = float(books[QUANTITY] * (price - books[ENTRY]))
-            self._close(books, value, int(row.ts), closed=False)
+            self._close(books[QUANTITY], value, int(row.ts), closed=False)
 
     def table(self) -> NDArray[Any]:
         """The trips so far, records of dtype TRIP."""
         return np.array(self._done, TRIP)
 
-    def _close(self, books: F64, moved: float, ts: int, closed: bool) -> None:
-        side = 1 if books[QUANTITY] > 0.0 else -1
+    def _ruined_at_once(self, moved: float, now: Any, later: Any, equity: float) -> None:
+        """A position that was opened and liquidated within one step: no book shows its quantity."""
+        self._start, self._equity = int(now.fill_ts), equity
+        quantity = moved * float(later.mark - now.fill_price)
+        self._close(quantity, moved, int(later.ts), closed=True)
+
+    def _close(self, quantity: float, moved: float, ts: int, closed: bool) -> None:
+        side = 1 if quantity > 0.0 else -1
         profit = moved - self._cost
         self._done.append((self._start, ts, side, profit, profit / self._equity, closed))
         self._cost = 0.0

@@ -58,3 +58,16 @@ def test_an_open_position_is_valued_at_the_last_mark(tools):
 
 def test_no_position_no_trip(tools):
     assert len(trips(tools, [100, 101, 102], [FLAT, FLAT])) == 0
+
+
+def test_a_position_that_is_ruined_in_its_first_step_is_a_trip(tools):
+    """Sold at 100 with 5 times leverage, 120 at the next decision: liquidated there."""
+    path = path_of([tools.prices(100, 120, 120)])
+    policy = tools.policy(path, np.array([SHORT, FLAT, FLAT], np.uint8))
+    trading = TradingConfig(fee=FEE, funding=False, initial_equity=1_000.0, exposure=5.0)
+    record = run_continuous(path, policy, trading, RewardConfig())
+    (trip,) = record.trips
+    assert trip["profit"] == pytest.approx(-1_000.0 - 5.0 - 6.0)
+    assert trip["side"] == -1
+    assert trip["end"] > trip["start"]
+    assert trip["profit"] == pytest.approx((record.equity[-1] - 1.0) * 1_000.0)
