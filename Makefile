@@ -6,7 +6,7 @@ RUN    ?= runs/quickstart
 TESTS  ?= tests
 WORKERS ?= 2
 
-.PHONY: setup train test lint bench clean help
+.PHONY: setup train test lint clean help
 
 help:           ## what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
