@@ -131,6 +131,8 @@ class CheckpointManager:
             raise ApexError(f"checkpoint.keep={keep} cannot be used: keep at least 1")
         self._folder = open_folder(folder)
         self._keep = keep
+        #: Names that stay until they are removed from here: they may turn out to be the best.
+        self.held: set[str] = set()
 
     def save(
         self, step: int, parts: Mapping[str, Part], identity: Mapping[str, str] | None = None
@@ -199,13 +201,20 @@ class CheckpointManager:
             ) from error
 
     def best(self) -> Best | None:
-        """The best checkpoint's record, or None when none was marked or the record is cut off."""
+        """The best checkpoint's record; None when none was marked, or when record or checkpoint
+        are gone."""
         try:
             record = _verified(self._folder.read(BEST), f"{self._folder.url}/{BEST}")
         except FileNotFoundError:
             return None
         except BrokenCheckpointError as error:
             warnings.warn(f"{error}; no best checkpoint is known", CheckpointWarning, stacklevel=2)
+            return None
+        if record["name"] not in self.names():
+            warnings.warn(
+                f"{self._folder.url}/{record['name']}, the best checkpoint, is gone; "
+                "no best checkpoint is known", CheckpointWarning, stacklevel=2,
+            )  # fmt: skip
             return None
         return Best(record["name"], record["metric"], float(record["value"]))
 
@@ -251,7 +260,7 @@ class CheckpointManager:
     def _prune(self) -> None:
         names = self.names()
         best = self.best()
-        kept = set(names[-self._keep :]) | ({best.name} if best else set())
+        kept = {*names[-self._keep :], *self.held, *([best.name] if best else [])}
         for name in names:
             if name not in kept:
                 self._remove(name)

@@ -215,6 +215,10 @@ class ShardActor:
         self._shard.set_peers(Peers(share, size, mass))
         return self._shard.metrics()
 
+    def started(self) -> bool:
+        """False after a restart."""
+        return self._shard is not None
+
     def snapshot(self) -> bytes | str:
         """Everything, as bytes."""
         return NOT_STARTED if self._shard is None else state_bytes(self._shard.state_dict())
@@ -411,6 +415,10 @@ class LearnerActor:
         if self._learner is not None and number in self._arena.resident:
             self._arena.evict(number)
 
+    def started(self) -> bool:
+        """False after a restart."""
+        return self._learner is not None
+
     def weights(self) -> dict[str, Any] | str:
         """The online network's tensors, for the evaluator."""
         if self._learner is None:
@@ -536,8 +544,8 @@ class EvaluatorActor:
         network = make_network(self._config, schema, trading)
         self._evaluator = Evaluator(segments, tables, network, trading, self._config.reward)
 
-    def evaluate(self, weights: dict[str, Any], updates: int) -> dict[str, float] | str:
-        """``eval/...`` figures of a set of weights."""
-        if self._evaluator is None:
+    def evaluate(self, weights: dict[str, Any] | str, updates: int) -> dict[str, float] | str:
+        """``eval/...`` figures of a set of weights, unless the learner had none to give."""
+        if self._evaluator is None or isinstance(weights, str):
             return NOT_STARTED
         return self._evaluator.evaluate(weights, updates)

@@ -69,7 +69,9 @@ class SerialRun:
         if checkpoint is None:
             self._fit_extractor()
         else:
-            self.pretrain.load_state_dict(checkpoint.state("pretrain.pt"))
+            state = checkpoint.state("pretrain.pt")
+            if state is not None:  # the Ray runtime has none without CNN blocks
+                self.pretrain.load_state_dict(state)
         self._build(checkpoint)
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -351,11 +353,14 @@ class SerialRun:
         self.publisher.load_state_dict(checkpoint.state("publisher.pt"))
         if checkpoint.has("rollout-0.pt"):  # a checkpoint of the Ray runtime has none
             self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
+        else:
+            self._publish()
         for k, shard in enumerate(self.shards):
             shard.load_state_dict(checkpoint.state(f"replay-{k}.pt"), exact=True)
         self.progress.load_state_dict(checkpoint.state("progress.pt"))
         if self.progress.marks.get("evaluated") == self.learner.updates:
             self._mark_best_again()
+        self.progress.best = self.session.best_value()
 
     def _mark_best_again(self) -> None:
         """The run may have died between the best checkpoint and its mark."""

@@ -139,6 +139,11 @@ class Session:
         """The checkpoint of an update count is the best so far."""
         self.checkpoints.mark_best(f"step-{updates:06d}", BEST_METRIC, value)
 
+    def best_value(self) -> float:
+        """What the best checkpoint won by; −∞ where none is marked, or where it was deleted."""
+        best = self.checkpoints.best()
+        return best.value if best is not None else float("-inf")
+
     def _find_checkpoint(self) -> Checkpoint:
         found = self.checkpoints.latest()
         if found is None:
@@ -146,6 +151,7 @@ class Session:
                 f"{self.folder.path} holds no complete checkpoint to resume from: start a new run"
             )
         found.require({"schema": self._schema.fingerprint})
+        self.checkpoints.discard_after(found.name)  # what is cut off must not outlive what follows
         return found
 
     def _open_wandb(self, resume_id: str | None) -> WandbSink | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -302,3 +303,24 @@ def test_arrays_can_be_streamed_into_a_part(manager: CheckpointManager) -> None:
     with manager.load("step-000001").open("replay-0.npz") as file, np.load(file) as found:
         for name, column in columns.items():
             np.testing.assert_array_equal(found[name], column)
+
+
+def test_a_held_checkpoint_outlives_newer_ones_until_it_is_let_go(tmp_path):
+    """It is being judged, and may turn out to be the best."""
+    manager = CheckpointManager(str(tmp_path), keep=1)
+    manager.save(1, {"a.pt": b"1"})
+    manager.held.add("step-000001")
+    manager.save(2, {"a.pt": b"2"})
+    assert manager.names() == ["step-000001", "step-000002"]
+    manager.held.discard("step-000001")
+    manager.save(3, {"a.pt": b"3"})
+    assert manager.names() == ["step-000003"]
+
+
+def test_a_best_checkpoint_that_was_deleted_is_no_longer_the_best(tmp_path):
+    manager = CheckpointManager(str(tmp_path))
+    manager.save(1, {"a.pt": b"1"})
+    manager.mark_best("step-000001", "eval/net_return", 0.5)
+    shutil.rmtree(tmp_path / "step-000001")
+    with pytest.warns(CheckpointWarning, match="is gone"):
+        assert manager.best() is None

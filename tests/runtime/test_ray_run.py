@@ -69,6 +69,16 @@ def test_every_group_of_metrics_is_there_and_explained(finished: RunFolder):
     assert last["system/restarts"] == 0
 
 
+def test_every_evaluation_judged_a_checkpoint_and_the_best_of_them_is_marked(finished: RunFolder):
+    """Although the learner goes on while its weights are judged."""
+    judged = {r["eval/updates"]: r["eval/net_return"] for r in readings(finished)
+              if r["group"] == "eval"}  # fmt: skip
+    best = CheckpointManager(str(finished.checkpoints)).best()
+    assert best is not None
+    assert best.value == max(judged.values())
+    assert judged[float(best.name.removeprefix("step-"))] == best.value
+
+
 def test_priorities_came_back_to_the_shards(finished: RunFolder):
     checkpoint = CheckpointManager(str(finished.checkpoints)).latest()
     assert checkpoint is not None
