@@ -18,13 +18,14 @@ import numpy as np
 import ray
 import torch
 from numpy.typing import NDArray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from actors.evaluation import Evaluator
 from actors.pretraining import PretrainActor
 from actors.replay.shard import ReplayShard
 from actors.replay.strata import Peers
 from actors.rollout import RolloutResult, RolloutWorker
+from apex_trader.errors import ApexError
 from apex_trader.experience import EXTREMA, Sample, Transitions
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.config import Config
@@ -40,6 +41,7 @@ from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.segment import Segment
 from apex_trader.trading.config import TradingConfig
 from learner.arena import Loaded
+from learner.priorities import Priorities
 from learner.publish import PublishedWeights, WeightPublisher
 from learner.serialise import read_state, state_bytes
 
@@ -307,6 +309,8 @@ class RolloutActor:
             if box:
                 weights: PublishedWeights = ray.get(box[0])
                 self._worker.set_weights(weights.version, weights.state_dict())
+        except RayTaskError:
+            raise
         except RayError:
             return None  # board or learner is being restarted: go on with what is there
         return int(version)
@@ -330,7 +334,7 @@ class RolloutActor:
             self._turn += 1
             try:
                 accepted = ray.get(shard.insert.remote(transitions, priorities)) is True
-            except RayError:
+            except RayActorError:
                 accepted = False  # the shard is being restarted: another one may take it
             if accepted:
                 self._pending.popleft()
@@ -345,6 +349,8 @@ class LearnerActor:
 
     #: Seconds before a shard that asked to wait is asked again.
     PATIENCE = 0.01
+    #: Times, a second apart, that a segment is asked for while its server is being restarted.
+    SERVER_TRIES = 60
 
     def __init__(self, config: Config) -> None:
         _prepare(config)
@@ -375,6 +381,7 @@ class LearnerActor:
         self._learner = learner
         self._asked: dict[Ref, int] = {}
         self._ready: deque[Sample] = deque()
+        self._returning: deque[Priorities] = deque()
         self._rest: dict[int, float] = {}
         self._waited, self._since = 0.0, time.monotonic()
         self._publish()
@@ -388,6 +395,7 @@ class LearnerActor:
         while self._learner.updates < until and time.monotonic() - started < seconds:
             if self._ready or self._fetch():
                 self._learn(self._ready.popleft())
+        self._return_priorities(keep=0)
         metrics = self._metrics() if self._learner.metrics_due else {}
         return {"updates": self._learner.updates, "metrics": metrics,
                 "version": self._publisher.version}  # fmt: skip
@@ -449,9 +457,16 @@ class LearnerActor:
         return str(self._arena.summary())
 
     def _load(self, number: int) -> Loaded:
-        market = ray.get(self._server.market.remote([number], self._extractor))
-        segments, rows = market.load()
-        return Loaded(segments[0], rows[0], market.version)
+        for _ in range(self.SERVER_TRIES):
+            try:
+                market = ray.get(self._server.market.remote([number], self._extractor))
+                segments, rows = market.load()
+                return Loaded(segments[0], rows[0], market.version)
+            except RayTaskError:
+                raise
+            except RayError:
+                time.sleep(1.0)  # the server is being restarted, and its segments went with it
+        raise ApexError(f"the segment server did not come back to give segment {number}")
 
     def _cnn_rows(self, number: int) -> Any:
         return self._load(number).cnn
@@ -459,10 +474,7 @@ class LearnerActor:
     def _fetch(self) -> bool:
         """Wait briefly for a shard's batches; keeps one request under way at each shard."""
         now = time.monotonic()
-        for k, shard in enumerate(self._shards):
-            if k not in self._asked.values() and self._rest.get(k, 0.0) <= now:
-                reference = shard.sample.remote(self._config.replay.prefetch, self._learner.updates)
-                self._asked[reference] = k
+        self._ask()
         done = []
         if self._asked:
             done, _ = ray.wait(list(self._asked), num_returns=1, timeout=self.PATIENCE)
@@ -470,14 +482,21 @@ class LearnerActor:
             time.sleep(self.PATIENCE)
         for reference in done:
             self._receive(reference, self._asked.pop(reference))
-        if not self._ready:
-            self._waited += time.monotonic() - now
+        self._waited += time.monotonic() - now
+        self._ask()  # the shard draws the next batches while these are learned from
         return bool(self._ready)
+
+    def _ask(self) -> None:
+        now = time.monotonic()
+        for k, shard in enumerate(self._shards):
+            if k not in self._asked.values() and self._rest.get(k, 0.0) <= now:
+                reference = shard.sample.remote(self._config.replay.prefetch, self._learner.updates)
+                self._asked[reference] = k
 
     def _receive(self, reference: Ref, shard: int) -> None:
         try:
             samples = ray.get(reference)
-        except RayError:
+        except RayActorError:
             samples = None  # the shard is being restarted: the others go on
         if isinstance(samples, list):
             self._ready.extend(samples)
@@ -485,10 +504,24 @@ class LearnerActor:
             self._rest[shard] = time.monotonic() + self.PATIENCE
 
     def _learn(self, sample: Sample) -> None:
-        new = self._learner.update(sample)
-        self._shards[new.shard].update.remote(new.slot, new.generation, new.value)
+        self._returning.append(self._learner.update(sample))
+        if len(self._returning) > self._config.replay.prefetch:
+            self._return_priorities(keep=1)  # the newest is still on its way from the device
         if self._learner.updates % self._config.learner.publish_every == 0:
             self._publish()
+
+    def _return_priorities(self, keep: int) -> None:
+        """Send priorities to their shards in bulk, all but the newest ``keep`` batches'."""
+        due: dict[int, list[Priorities]] = {}
+        while len(self._returning) > keep:
+            batch = self._returning.popleft()
+            due.setdefault(batch.shard, []).append(batch)
+        for shard, batches in due.items():
+            self._shards[shard].update.remote(
+                np.concatenate([b.slot for b in batches]),
+                np.concatenate([b.generation for b in batches]),
+                np.concatenate([b.value for b in batches]),
+            )
 
     def _publish(self) -> None:
         weights = self._publisher.publish(self._learner.updates)
