@@ -32,6 +32,7 @@ from apex_trader.runtime.config import Config, check_blocks
 from apex_trader.runtime.judge import judge, result_of, write_report
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.resume import check_resumable
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
 from apex_trader.runtime.summary import print_summary
@@ -73,6 +74,7 @@ def train(config: Config, folder: RunFolder) -> None:
     check_blocks(config)
     if config.resume:
         folder = RunFolder.open(config.resume)
+        check_resumable(load_config(folder), config)
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder)
     data = MarketData(config, folder)

@@ -144,9 +144,10 @@ class ClusterConfig:
 
     address: of the Ray cluster to join; "local" starts one on this machine, "auto" joins the one
         that runs here. actors: rollout actors. cpus: CPUs that a local cluster declares; 0 for
-        the machine's, or what the parts reserve where that is more. actor_cpus, shard_cpus, learner_cpus: CPUs each part reserves; they may be
-        fractions. learner_gpus: GPUs of the learner. object_store_mb: object store of a local
-        cluster. restarts: how often each part is restarted after a crash.
+        the machine's, or what the parts reserve where that is more. actor_cpus, shard_cpus,
+        learner_cpus: CPUs each part reserves; they may be fractions. learner_gpus: GPUs of the
+        learner. object_store_mb: object store of a local cluster. restarts: how often each part
+        is restarted after a crash.
     """
 
     address: str = "local"
@@ -230,9 +231,15 @@ class Config:
 def check_blocks(config: Config) -> None:
     """Raise ApexError early when the state asks for CNN columns that nothing will supply."""
     schema = config.state.build()
-    if schema.has("cnn_hidden") and config.periods.extractor == 0:
+    needs_cnn = schema.has("cnn_hidden") or schema.has("cnn_predictions")
+    if needs_cnn and config.periods.extractor == 0:
         raise ApexError(
             "periods.extractor=0 leaves no days to fit the CNN on, but the state has CNN columns: "
             "set periods.extractor above 0, or leave the columns out with "
             "state.without=[cnn_hidden,cnn_predictions]"
         )
+    if config.reward.cnn_potential and not schema.has("cnn_predictions"):
+        raise ConfigError(
+            "reward.cnn_potential", config.reward.cnn_potential,
+            "0 where state.without leaves out cnn_predictions, which it is made of",
+        )  # fmt: skip

@@ -69,7 +69,7 @@ def judge(
     Raises ApexError when nothing can be decided in the period.
     """
     segments = [data.segment(n) for n in sorted(numbers, key=lambda n: data.registry.days[n])]
-    cnn = CnnRows(agent.extractor if data.schema.has("cnn_hidden") else None)
+    cnn = CnnRows(agent.extractor)
     rows = [cnn.of(segment, data.schema) for segment in segments]
     tables = tables_with_cnn(segments, data.schema, rows, cnn.version)
     actions = Actions.of(trading)

@@ -14,7 +14,7 @@ from apex_trader.runtime.compose import (
     save_config,
     typed,
 )
-from apex_trader.runtime.config import Config
+from apex_trader.runtime.config import Config, check_blocks
 from apex_trader.runtime.run_folder import RunFolder
 
 QUICK = "+experiment=quickstart"
@@ -156,3 +156,15 @@ def test_plain_values_are_yaml_values():
 def test_a_resumed_run_stays_in_its_folder():
     assert run_dir("runs/old", "name") == "runs/old"
     assert run_dir("", "name").startswith("runs/name/")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["state.without=[cnn_hidden]", "periods.extractor=0"], "no days to fit the CNN on"),
+        (["state.without=[cnn_predictions]", "reward.cnn_potential=0.1"], "reward.cnn_potential"),
+    ],
+)
+def test_cnn_columns_and_terms_that_nothing_supplies_are_refused(overrides, reason):
+    with pytest.raises(ApexError, match=reason):
+        check_blocks(compose_config(["+experiment=eth_minutes", *overrides]))

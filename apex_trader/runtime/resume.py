@@ -1,0 +1,38 @@
+"""Which settings of a run may change when it is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from apex_trader.errors import ConfigError
+from apex_trader.runtime.compose import plain
+from apex_trader.runtime.config import Config
+
+#: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
+#: days that it was trained on; another network cannot take the saved weights.
+FIXED = (
+    "seed", "periods", "market.primary", "market.reference", "trading.action_set",
+    "trading.instrument", "network", "cnn",
+)  # fmt: skip
+
+
+def check_resumable(saved: Config, wanted: Config) -> None:
+    """Raise ConfigError for the first setting that must be the saved run's own and is not."""
+    before, now = _flat(plain(saved)), _flat(plain(wanted))
+    for name, value in now.items():
+        if before.get(name) != value and any(f"{name}.".startswith(f"{f}.") for f in FIXED):
+            raise ConfigError(
+                name, value, f"{before.get(name)!r}, which the run was started with: start a new "
+                "run for another value"
+            )  # fmt: skip
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{prefix}{name}.")
+        else:
+            out[f"{prefix}{name}"] = value
+    return out
