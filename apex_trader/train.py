@@ -32,6 +32,7 @@ from apex_trader.runtime.config import Config, check_blocks
 from apex_trader.runtime.judge import judge, result_of, write_report
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.parts import check_arena
 from apex_trader.runtime.resume import check_resumable
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
@@ -78,6 +79,7 @@ def train(config: Config, folder: RunFolder) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder)
     data = MarketData(config, folder)
+    check_arena(config, data.schema, len(data.periods.agent))
     with Session(config, folder, data.schema) as session:
         for name, text in data.periods.describe().items():
             session.display.say(f"{name:>10}: {text}")

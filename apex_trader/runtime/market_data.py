@@ -28,8 +28,8 @@ from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 from apex_trader.time import day_start, format_date
 
-#: Built segments kept in memory beside the ones that others hold.
-_KEPT = 8
+#: Built segments kept in memory beside the ones that others hold, unless told otherwise.
+KEPT = 8
 
 Say = Callable[[str], None]
 
@@ -109,6 +109,8 @@ class MarketData:
         self.periods: Periods = self._periods(span)
         self.registry = SegmentRegistry(self.periods.all)
         self.trading = config.trading.for_market(self.info)
+        #: Built segments kept in memory; the least recently used goes first.
+        self.kept = KEPT
         self._segments: OrderedDict[int, Segment] = OrderedDict()
 
     def _periods(self, span: tuple[int, int] | None) -> Periods:
@@ -146,7 +148,7 @@ class MarketData:
             self.registry.record(number, segment.key)
             self._segments[number] = segment
         self._segments.move_to_end(number)
-        while len(self._segments) > _KEPT:
+        while len(self._segments) > self.kept:
             self._segments.popitem(last=False)
         return self._segments[number]
 

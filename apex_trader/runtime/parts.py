@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from actors.market import RolloutMarket
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.runtime.config import Config
 from apex_trader.state.gather import MarketTables
@@ -44,6 +44,22 @@ def make_arena(
         segments=segments,
         loader=loader,
     )
+
+
+def check_arena(config: Config, schema: Schema, days: int) -> None:
+    """Raise ConfigError, before any work is done, when the arena cannot hold the resident days.
+
+    days: of the agent. Where they rotate, batches that are under way may still need the day that
+    went, beside those that stay.
+    """
+    resident = min(config.train.resident_days, days)
+    needed = (resident + (days > resident)) * SlotShape.of_day(schema).nbytes(schema)
+    if config.learner.arena_bytes < needed:
+        raise ConfigError(
+            "learner.arena_bytes", config.learner.arena_bytes,
+            f"at least {needed}, for train.resident_days={resident} of {schema.name}: or lower "
+            "train.resident_days",
+        )  # fmt: skip
 
 
 def make_learner(

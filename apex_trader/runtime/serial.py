@@ -23,7 +23,7 @@ from apex_trader.errors import ApexError
 from apex_trader.experience import EXTREMA, Sample
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
+from apex_trader.runtime.market_data import KEPT, CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.parts import (
     ROTATION,
     choose_device,
@@ -39,9 +39,6 @@ from apex_trader.state.gather import MarketTables
 from learner.arena import Loaded
 from learner.checkpoint import Checkpoint, json_part, state_part
 from learner.publish import WeightPublisher
-
-#: Segments' CNN rows kept beside the arena's.
-_KEPT_ROWS = 8
 
 
 class SerialRun:
@@ -173,7 +170,7 @@ class SerialRun:
             assert rows is not None
             self._rows[key] = rows
         self._rows.move_to_end(key)
-        while len(self._rows) > _KEPT_ROWS:
+        while len(self._rows) > self.data.kept:
             self._rows.popitem(last=False)
         return self._rows[key]
 
@@ -206,6 +203,8 @@ class SerialRun:
         if checkpoint is not None:
             data.registry.load_state_dict(checkpoint.json("registry.json"))
             self.active.load_state_dict(checkpoint.state("rotation.pt"))
+        # Rollout and arena ask for the same days, and a rotation for all but one of them again.
+        data.kept = max(KEPT, len(self.active.current) + 1)
         self.arena = make_arena(
             config, data.schema, len(self.active.current) + 1, self._load, choose_device(config)
         )
@@ -284,6 +283,8 @@ class SerialRun:
         self._introduce_shards()
         done = False
         for shard in self.shards:
+            if done and self.learner.updates >= self.config.train.updates:
+                break  # the budget is spent in the middle of a round
             for sample in shard.sample(1, self.learner.updates) or ():
                 self._update(shard, sample)
                 done = True

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from apex_trader.errors import ApexError, MismatchError
+from apex_trader.errors import ApexError, ConfigError, MismatchError
 from apex_trader.experience import STRATA
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
 from apex_trader.train import train
-from learner.checkpoint import CheckpointManager
+from learner.checkpoint import CheckpointManager, CheckpointWarning
 from tests.runtime.documented import documented, undocumented
 
 pytestmark = pytest.mark.slow
@@ -204,3 +206,77 @@ def test_a_missing_market_is_said_before_anything_is_made(tiny: Config, tmp_path
         train(replace(tiny, market=missing), RunFolder(folder))
     assert not (tmp_path / "nowhere").exists()
     assert not (folder / "config.yaml").exists()
+
+
+def all_parts(folder: RunFolder) -> dict[str, Any]:
+    """Every state in the latest checkpoint: replay, accounts, random streams, counters."""
+    latest = CheckpointManager(str(folder.checkpoints)).latest()
+    assert latest is not None
+    return {name: latest.state(name) for name in latest.parts if name.endswith(".pt")}
+
+
+def differing(a: Any, b: Any, place: str = "") -> list[str]:
+    """Places where two states differ, but for the seconds they took."""
+    if isinstance(a, dict):
+        missing = [f"{place}/{key}" for key in a.keys() ^ b.keys()]
+        return missing + [d for key in a.keys() & b.keys()
+                          for d in differing(a[key], b[key], f"{place}/{key}")]  # fmt: skip
+    if isinstance(a, torch.Tensor | np.ndarray):
+        return [] if np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) else [place]
+    if isinstance(a, list | tuple):
+        return [d for x, y in zip(a, b, strict=True) for d in differing(x, y, place)]
+    return [] if place.endswith("/seconds") or a == b or (a != a and b != b) else [place]
+
+
+def test_resuming_is_exact_after_refits_and_rotations_and_with_several_shards(
+    tiny: Config, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In every part of the last checkpoint, whichever checkpoint the run went on from."""
+    config = replace(
+        tiny,
+        replay=replace(tiny.replay, shards=3),
+        train=replace(tiny.train, pretrain_every=15, rotate_every=11, checkpoint_every=7),
+    )
+    expected = all_parts(run(replay=config.replay, train=config.train))
+    for at_least in (7, 25):
+        folder = RunFolder(tmp_path / str(at_least))
+        with monkeypatch.context() as patch:
+            stop_after_checkpoint(patch, at_least)
+            with pytest.raises(_StoppedError):
+                train(config, folder)
+        assert at_least <= final(folder) < 40
+        train(replace(config, resume=str(folder.path)), folder)
+        assert final(folder) == 40, "not an update more than the budget, in the middle of a round"
+        assert differing(all_parts(folder), expected) == []
+
+
+def test_an_arena_too_small_for_the_resident_days_is_refused_before_any_work(
+    tiny: Config, tmp_path: Path
+):
+    small = replace(tiny, learner=replace(tiny.learner, arena_bytes=6_000_000))
+    with pytest.raises(ConfigError, match=r"learner\.arena_bytes.*train\.resident_days=2"):
+        train(small, RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_run_goes_on_without_its_best_and_its_newest_checkpoint(run: Run, tiny: Config):
+    """Someone made room: it resumes from what is whole, and judges what there is at the end."""
+    folder = run(train=replace(tiny.train, evaluate_every=10))
+    manager = CheckpointManager(str(folder.checkpoints))
+    best = manager.best()
+    assert best is not None
+    names = manager.names()
+    (folder.checkpoints / names[-1] / "learner.pt").unlink()
+    shutil.rmtree(folder.checkpoints / best.name)
+    longer = replace(tiny.train, updates=60)
+    with pytest.warns(CheckpointWarning):
+        train(replace(tiny, train=longer, resume=str(folder.path)), folder)
+    assert final(folder) == 60
+    best = manager.best()
+    assert best is not None
+    assert best.name in manager.names()
+
+
+def test_the_agent_is_judged_without_one_of_the_cnn_blocks(run: Run, tiny: Config):
+    folder = run(state=replace(tiny.state, without=("cnn_hidden",)))
+    assert json.loads(folder.result.read_text())["agent"]["extractor"]
