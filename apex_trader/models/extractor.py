@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -17,9 +18,16 @@ from apex_trader.state.schema import CLIP, HIDDEN_SIZE, HORIZONS, PREDICTION_COL
 #: Classes of a horizon, in the order of the logits.
 DOWN, FLAT, UP = 0, 1, 2
 CLASSES = 3
+#: softplus(0.54) = 1: an untrained head expects a move of about one σ.
+_ONE_SIGMA = 0.54
 PREDICTION_SIZE = HORIZONS * len(PREDICTION_COLUMNS)
 #: Width of a CNN row: hidden features, then predictions.
 ROW_SIZE = HIDDEN_SIZE + PREDICTION_SIZE
+
+
+def inverse_magnitude(mean: float) -> float:
+    """The bias with which the magnitude head says ``mean`` whatever it sees."""
+    return math.log(math.expm1(max(mean, 1e-3))) - _ONE_SIGMA
 
 
 class ExtractorOutput(NamedTuple):
@@ -102,8 +110,7 @@ class CNNExtractor(nn.Module):
         hidden = self.trunk(self.stacks(windows)).float().clamp(-CLIP, CLIP)
         logits = self.direction(hidden).float().view(-1, HORIZONS, CLASSES)
         magnitude, volatility = self.scale(hidden).float().chunk(2, 1)
-        # softplus(0.54) = 1: an untrained head expects a move of about one σ
-        magnitude = functional.softplus(magnitude + 0.54)
+        magnitude = functional.softplus(magnitude + _ONE_SIGMA)
         return ExtractorOutput(
             hidden, logits, magnitude, volatility, self.pivot(hidden).float().squeeze(1)
         )

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from apex_trader.errors import DataError, MismatchError
 from apex_trader.models.config import CNNConfig, PretrainConfig
-from apex_trader.models.extractor import CNNExtractor, ExtractorOutput
+from apex_trader.models.extractor import CLASSES, CNNExtractor, ExtractorOutput, inverse_magnitude
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.models.judge import judge
 from apex_trader.models.labels import Labels, label_rows
 from apex_trader.models.losses import Targets, horizon_shares, pretrain_loss
 from apex_trader.state.gather import MarketTables, gather
+from apex_trader.state.schema import HORIZONS
 from apex_trader.state.segment import Segment
 
 I64 = NDArray[np.int64]
@@ -95,7 +96,9 @@ class Pretrainer:
     def _build(self, initial: FrozenExtractor | None) -> None:
         generator = torch.Generator().manual_seed(self.seed)
         self.network = CNNExtractor(self.tables.schema, self.cnn, generator)
-        if initial is not None:
+        if initial is None:
+            self._start_at_base_rates()
+        else:
             _check_initial(initial, self.tables, self.cnn)
             self.network.load_state_dict(initial.network.state_dict())
         self.network.to(self.tables.device)
@@ -105,6 +108,30 @@ class Pretrainer:
         self.best_loss, self.best_step = math.inf, 0
         self.best_weights = _copy(self.network.state_dict())
         self.metrics: dict[str, float] = {}
+
+    def _start_at_base_rates(self) -> None:
+        """Biases of the heads: what the fitting rows' averages say, the same for up and down.
+
+        At the small learning rate a bias would take thousands of steps to get there, and until
+        then the network would spend its features on it.
+        """
+        labels, valid = self.labels, self.fit_valid
+        with torch.no_grad():
+            bias = self.network.direction.bias.view(HORIZONS, CLASSES)
+            scale = self.network.scale.bias.view(2, HORIZONS)
+            for h in range(HORIZONS):
+                rows = valid[:, h]
+                if not rows.any():
+                    continue
+                counts = np.bincount(labels.direction[rows, h], minlength=CLASSES) + 1.0
+                shares = (counts + counts[::-1]) / (2.0 * counts.sum())
+                bias[h] = torch.from_numpy(np.log(shares))
+                scale[0, h] = inverse_magnitude(float(labels.magnitude[rows, h].mean()))
+                scale[1, h] = float(labels.volatility[rows, h].mean())
+            swings = labels.pivot[self.fit_pivot]
+            if len(swings):
+                rate = (float(swings.sum()) + 1.0) / (len(swings) + 2.0)
+                self.network.pivot.bias.fill_(math.log(rate / (1.0 - rate)))
 
     @property
     def progress(self) -> float:

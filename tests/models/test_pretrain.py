@@ -43,6 +43,19 @@ def planted(make_segments: Make, make_tables: MakeTables) -> FrozenExtractor:
     return pretrainer.freeze()
 
 
+def test_before_the_first_step_it_says_the_base_rates_of_the_fitting_rows(
+    small: list[Segment], make_tables: MakeTables
+) -> None:
+    fresh = Pretrainer(make_tables(small), small, SHORT, 0, CNN)
+    rows, valid = fresh.fit_rows[:200], fresh.fit_valid
+    p = fresh._predict(rows).logits.softmax(2).mean(0).numpy()
+    for h in range(4):
+        counts = np.bincount(fresh.labels.direction[valid[:, h], h], minlength=3)
+        shares = (counts + counts[::-1]) / (2 * counts.sum())
+        np.testing.assert_allclose(p[h], shares, atol=0.02)
+        assert p[h, 0] == pytest.approx(p[h, 2], abs=0.02), "up and down are alike"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("baseline", ["majority", "last_sign", "logistic"])
 def test_on_a_planted_market_it_beats_every_baseline(
