@@ -14,7 +14,8 @@ _SEQUENCE = np.uint64((1 << SEQUENCE_BITS) - 1)
 class SampleAges:
     """How many insertions old sampled transitions are, against the newest seen of their shard.
 
-    newest: by shard, the largest insert sequence seen so far.
+    newest: by shard, the largest generation seen so far. A shard that was lost begins to count anew
+    in a higher incarnation: then its newest is of that one.
     """
 
     def __init__(self) -> None:
@@ -23,10 +24,11 @@ class SampleAges:
 
     def add(self, sample: Sample) -> None:
         """Count a sample's transitions."""
-        sequence = (sample.generation & _SEQUENCE).astype(np.int64)
-        newest = max(self.newest.get(sample.shard, 0), int(sequence.max()))
+        newest = max(self.newest.get(sample.shard, 0), int(sample.generation.max()))
         self.newest[sample.shard] = newest
-        age = newest - sequence
+        sequence = (sample.generation & _SEQUENCE).astype(np.int64)
+        # A late sample of an earlier incarnation may be numbered above all of this one.
+        age = np.maximum((newest & int(_SEQUENCE)) - sequence, 0)
         self._total += float(age.sum())
         self._count += len(age)
         self._max = max(self._max, float(age.max()))
