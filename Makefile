@@ -6,7 +6,7 @@ RUN    ?= runs/quickstart
 TESTS  ?= tests
 WORKERS ?= 2
 
-.PHONY: setup train test lint clean help
+.PHONY: setup train test test-faults lint clean help
 
 help:           ## what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ train: setup    ## the whole pipeline on a synthetic market, with a report at th
 
 test: setup     ## every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+test-faults: setup  ## kill parts of a running cluster; minutes
+	$(BIN)/python -m pytest -m faults $(TESTS)
 
 lint: setup     ## style, types, and the direction of imports
 	$(BIN)/ruff format --check .

@@ -463,6 +463,20 @@ class RayRun:
         """Do something anew in a while, since a part that it needs is being revived."""
         return lambda _: self._later.append((time.monotonic() + REVIVAL, action))
 
+    def _anew(self, part: str, revive: Callable[[], None]) -> Failed:
+        """Begin a part's revival anew in a while, from its market on.
+
+        A start can fail because the part is not there yet, and because the segment server died
+        meanwhile and took the segments with it that the start was given.
+        """
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, ActorDiedError):  # for good
+                self._count_restart(part)
+            self._later.append((time.monotonic() + REVIVAL, revive))
+
+        return failed
+
     def _start_again(
         self, part: str, start: Callable[[], Ref], started: Callable[[Any], None]
     ) -> None:
@@ -491,15 +505,19 @@ class RayRun:
 
         def failed(error: BaseException) -> None:
             self._count_restart(f"rollout {k}")
+            revive()
+
+        def revive() -> None:
             self._start_again("segment server", ask, start)
 
         def ask() -> Ref:
             return self._ask_market(self.active.current)
 
         def start(market: Market) -> None:
-            self._start_again(
-                f"rollout {k}", partial(self._start_rollout, k, market), lambda _: started(market)
-            )
+            self._fly(
+                self._start_rollout(k, market), lambda _: started(market),
+                self._anew(f"rollout {k}", revive),
+            )  # fmt: skip
 
         def started(market: Market) -> None:
             now = tuple(self.active.current), self.extractor_version
@@ -616,13 +634,16 @@ class RayRun:
         def failed(error: BaseException) -> None:
             done()
             self._count_restart("evaluator")
+            revive()
+
+        def revive() -> None:
             self._start_again("segment server", ask, start)
 
         def ask() -> Ref:
             return self._ask_market(self.data.evaluation_numbers())
 
         def start(market: Market) -> None:
-            self._start_again("evaluator", partial(self._start_evaluator, market), _ignore)
+            self._fly(self._start_evaluator(market), _ignore, self._anew("evaluator", revive))
 
         def done() -> None:
             self._evaluating = False

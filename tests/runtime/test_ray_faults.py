@@ -19,7 +19,7 @@ from apex_trader.train import train
 from learner.checkpoint import CheckpointManager
 from tests.runtime.test_ray_run import CLUSTER
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults]
 
 PARTS = ("RolloutActor", "ShardActor", "LearnerActor", "EvaluatorActor", "SegmentServer")
 UPDATES = 500
