@@ -37,6 +37,7 @@ from apex_trader.runtime.ray_actors import (
 )
 from apex_trader.runtime.rotation import ActiveDays
 from apex_trader.runtime.session import Session
+from learner.arena import has_cnn
 from learner.checkpoint import Checkpoint, json_part, state_part
 
 #: Seconds that one call to an actor works before it reports.
@@ -239,7 +240,7 @@ class RayRun:
     # --- extractor -------------------------------------------------------------------------
 
     def _needs_cnn(self) -> bool:
-        return self.data.schema.has("cnn_hidden") or self.data.schema.has("cnn_predictions")
+        return has_cnn(self.data.schema)
 
     def _supply_extractor(self, checkpoint: Checkpoint | None) -> None:
         if not self._needs_cnn():

@@ -36,7 +36,7 @@ from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.rotation import ActiveDays
 from apex_trader.runtime.session import Session
 from apex_trader.state.gather import MarketTables
-from learner.arena import Loaded
+from learner.arena import Loaded, has_cnn
 from learner.checkpoint import Checkpoint, json_part, state_part
 from learner.publish import WeightPublisher
 
@@ -115,7 +115,7 @@ class SerialRun:
         return self.pretrain.extractor
 
     def _needs_cnn(self) -> bool:
-        return self.data.schema.has("cnn_hidden") or self.data.schema.has("cnn_predictions")
+        return has_cnn(self.data.schema)
 
     def _fit_extractor(self) -> None:
         if not self._needs_cnn():
