@@ -3,11 +3,13 @@
 Two ways to run a period. ``run_continuous`` is one account from the first decision to the last,
 positions carried over nights and gaps: what a trader would have lived through. ``run_episodes``
 starts every episode flat in a lane of its own, all in lockstep: fast, and days as independent
-samples; positions open at an episode's end are valued at the mark.
+samples. A position that is open at the end is valued as if it was left at the last mark, net of
+that exit's fee and slippage, so that holding on never looks cheaper than closing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,9 +18,9 @@ from numpy.typing import NDArray
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.policies import Policy
 from apex_trader.evaluation.record import Record
-from apex_trader.evaluation.trips import BOOKS, COST_BOOKS, EQUITY, TripLog
+from apex_trader.evaluation.trips import BOOKS, COST_BOOKS, EQUITY, QUANTITY, TripLog
 from apex_trader.state.segment import Segment
-from apex_trader.trading.account import ACCOUNT
+from apex_trader.trading.account import ACCOUNT, Rules, executed_price
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.rewards import TERMS
@@ -94,6 +96,14 @@ def path_of(segments: Sequence[Segment]) -> MarketPath:
     return path
 
 
+def exit_costs(quantity: float, log_price: float, rules: Rules) -> F64:
+    """[3] fee, slippage and funding, quote currency, of leaving a signed quantity at a price."""
+    price = math.exp(log_price)
+    executed = executed_price(price, -1 if quantity > 0.0 else 1, rules)
+    slippage = abs(quantity) * abs(executed - price)
+    return np.array([rules.fee * abs(quantity) * executed, slippage, 0.0])
+
+
 def _starts(path: MarketPath) -> I64:
     starts = episode_starts(path)
     if not len(starts):
@@ -124,6 +134,7 @@ class _Log:
 
     def __init__(self, path: MarketPath, simulator: Simulator, lane: int = 0) -> None:
         self._path, self._lane = path.arrays.view(np.ndarray), lane
+        self._rules = Rules.of(simulator.config)
         self._books = _books(simulator)[lane]
         self._start = self._equity = float(self._books[EQUITY])
         self._gross = 1.0
@@ -143,9 +154,8 @@ class _Log:
         self._books, self._equity, self.ruined = books, float(books[EQUITY]), ruined
         self._jumped = costs / self._start
         if ruined:  # there is no next step
-            last = self._rows[-1]
-            last[2], last[3], last[4] = 0.0, self._equity / self._start, self._gross
-            last[5:8] = (np.array(last[5:8]) + self._jumped).tolist()
+            self._rows[-1][2], self._rows[-1][4] = 0.0, self._gross
+            self._amend(self._jumped)
 
     def step(self, step: Step, books: F64, episode: int) -> None:
         """Take one step of the lane; ``books`` are its account after it."""
@@ -172,12 +182,26 @@ class _Log:
         )
         self._terms.append(step.terms[k])
 
+    def _amend(self, costs: F64) -> None:
+        """Puts the equity that there is now, and costs [3] more, into the last row."""
+        last = self._rows[-1]
+        last[3] = self._equity / self._start
+        last[5:8] = (np.array(last[5:8]) + costs).tolist()
+
+    def _leave(self) -> None:
+        """Values the position that is left as if it was closed at the last row's mark."""
+        row = self._path[int(self._rows[-1][10])]
+        costs = exit_costs(float(self._books[QUANTITY]), float(row["mark"]), self._rules)
+        self._trips.end(self._books, row, float(costs.sum()))
+        self._equity -= float(costs.sum())
+        self._amend(costs / self._start)
+
     def record(self, name: str) -> Record:
-        """The record of all steps."""
+        """The record of all steps, to be asked for once: the account is wound up."""
+        self._leave()
         columns = np.array(self._rows, np.float64).T
         rows = columns[0].astype(np.int64)
         terms = np.array(self._terms)
-        self._trips.end(self._books, self._path[int(columns[10][-1])])
         return Record(
             name=name,
             ts=self._path["ts"][rows],

@@ -21,7 +21,8 @@ class Record:
     ts [n] µs of each decision; mark [n] price known then. action [n] index of the action set.
     position [n] exposure after the decision's order, −1…1. equity [n] relative to 1 at the start,
     at the end of the step, compounded over episodes. gross [n]: the same without any cost.
-    fee, slippage, funding [n]: costs of the step, as shares of the episode's starting equity.
+    fee, slippage, funding [n]: costs of the step, as shares of the episode's starting equity. The
+    last step's equity, fee and slippage hold the exit of a position that is still open there.
     traded [n]: an order was filled. episode [n]: number of the episode.
     terms: reward terms of the step by name, [n] each. Costs of a gap that a position is carried
     over are in the step after it. trips: round trips, records of dtype ``trips.TRIP``.

@@ -76,7 +76,7 @@ def closed_trades(record: Record) -> pd.DataFrame:
     """Round trips: one row each with start, end (µs), seconds, side and gain (net, of equity).
 
     A trip ends with the fill that closes or turns its position; one that is still open when the
-    record ends is valued at the mark.
+    record ends is valued as if it was left at the last mark, exit costs and all.
     """
     frame = pd.DataFrame(record.trips)
     frame["seconds"] = (frame["end"] - frame["start"]) / 1e6

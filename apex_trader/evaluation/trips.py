@@ -21,7 +21,7 @@ COST_BOOKS = slice(FEE, PAID + 1)
 
 #: A round trip: start, end of its position (µs of the fills), side ±1, profit in quote currency
 #: and gain as a share of the equity it began with, both net of costs. closed: False for one that
-#: was still open at the end and is valued at the mark.
+#: was still open at the end and is valued as if it was left at the last mark.
 TRIP = np.dtype([("start", np.int64), ("end", np.int64), ("side", np.int8),
                  ("profit", np.float64), ("gain", np.float64), ("closed", np.bool_)])  # fmt: skip
 
@@ -62,12 +62,12 @@ class TripLog:
             moved = float(after[REALISED] - before[REALISED])
             self._close(before[QUANTITY], moved, ts, closed=True)
 
-    def end(self, books: F64, row: Any) -> None:
-        """Value the position that is left at a row's mark."""
+    def end(self, books: F64, row: Any, costs: float) -> None:
+        """Value the position that is left at a row's mark, less the ``costs`` of leaving it."""
         if books[QUANTITY] != 0.0:
             price = math.exp(row.mark)
             value = float(books[QUANTITY] * (price - books[ENTRY]))
-            self._close(books[QUANTITY], value, int(row.ts), closed=False)
+            self._close(books[QUANTITY], value - costs, int(row.ts), closed=False)
 
     def table(self) -> NDArray[Any]:
         """The trips so far, records of dtype TRIP."""

@@ -8,11 +8,13 @@ import pytest
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import (
     episode_starts,
+    exit_costs,
     path_of,
     run_continuous,
     run_episodes,
 )
 from apex_trader.evaluation.policies import hold_baselines
+from apex_trader.trading.account import Rules
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.simulator import Simulator
@@ -21,6 +23,13 @@ COSTLY = TradingConfig(fee=0.0005, slippage_bps=2.0)
 FREE = TradingConfig(fee=0.0, slippage_bps=0.0, funding=False)
 REWARD = RewardConfig()
 SHORT, FLAT, LONG = 0, 1, 2
+
+
+def leaving(simulator: Simulator, lane: int = 0) -> np.ndarray:
+    """[3] what leaving the lane's position at its last mark costs, as a share of the start."""
+    mark = simulator.path.arrays.mark[simulator.rows[lane]]
+    quantity = float(simulator.ledger.quantity[lane])
+    return exit_costs(quantity, mark, Rules.of(COSTLY)) / COSTLY.initial_equity
 
 
 def test_every_unbroken_run_of_decisions_is_one_episode(tools):
@@ -35,7 +44,7 @@ def test_days_are_put_in_time_order(tools):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equity_is_the_start_plus_pnl_less_costs(tools, seed):
-    """The identity over a whole period, gaps and midnight funding among it."""
+    """The identity over a whole period, gaps and midnight funding and the exit among it."""
     path = path_of(tools.walk(seed))
     policy = tools.scripted(path, seed)
     record = run_continuous(path, policy, COSTLY, REWARD)
@@ -49,10 +58,13 @@ def test_equity_is_the_start_plus_pnl_less_costs(tools, seed):
         while not simulator.ended[0]:
             step = simulator.step(policy.actions[simulator.rows])
             total += float(step.pnl[0] - step.costs[0].sum())
-    assert record.equity[-1] == pytest.approx(1.0 + total / COSTLY.initial_equity, abs=1e-9)
+    exit_ = leaving(simulator)
+    earned = 1.0 + total / COSTLY.initial_equity
+    assert record.equity[-1] == pytest.approx(earned - exit_.sum(), abs=1e-9)
     ledger = simulator.ledger[0]
-    for name, column in (("fee", "fee"), ("slippage", "slippage"), ("funding", "paid")):
-        paid = float(ledger[column]) / COSTLY.initial_equity
+    books = (("fee", "fee"), ("slippage", "slippage"), ("funding", "paid"))
+    for (name, column), last in zip(books, exit_, strict=True):
+        paid = float(ledger[column]) / COSTLY.initial_equity + last
         assert getattr(record, name).sum() == pytest.approx(paid, abs=1e-12), name
     assert record.funding.sum() != 0.0
 
@@ -95,6 +107,43 @@ def test_a_position_lives_through_the_night(tools):
     assert record.traded.sum() == 1
 
 
+@pytest.mark.parametrize("wish", [SHORT, LONG])
+def test_a_position_that_is_open_at_the_end_is_worth_what_leaving_it_there_brings(tools, wish):
+    """Held to the end, or closed at the very same last price: the same equity, costs and trip."""
+    hold, leave = (
+        path_of([tools.prices(100, 105, 110)]),
+        path_of([tools.prices(100, 105, 110, 110)]),
+    )
+    kept = run_continuous(hold, tools.policy(hold, np.full(3, wish, np.uint8)), COSTLY, REWARD)
+    actions = np.array([wish, wish, FLAT, FLAT], np.uint8)
+    closed = run_continuous(leave, tools.policy(leave, actions), COSTLY, REWARD)
+    for name in ("equity", "gross"):
+        assert getattr(kept, name)[-1] == pytest.approx(getattr(closed, name)[-1], abs=1e-12)
+    for name in ("fee", "slippage"):
+        assert getattr(kept, name).sum() == pytest.approx(getattr(closed, name).sum(), abs=1e-12)
+        assert getattr(kept, name)[-1] > 0.0
+    assert kept.trips["profit"] == pytest.approx(closed.trips["profit"], abs=1e-9)
+    assert kept.trips["closed"].tolist() == [False]
+    assert kept.traded.sum() == 1  # the exit is a valuation, not an order
+
+
+def test_a_flat_end_costs_nothing_more(tools):
+    path = path_of([tools.prices(100, 105, 110, 120)])
+    policy = tools.policy(path, np.array([LONG, FLAT, FLAT, FLAT], np.uint8))
+    record = run_continuous(path, policy, COSTLY, REWARD)
+    assert record.fee[-1] == 0.0
+    assert record.equity[-1] == record.equity[-2]
+
+
+def test_the_exit_slips_to_the_worse_tick():
+    """Sold at 100 less 2 bp = 99.98, on a tick of 0.1: 99.9."""
+    rules = Rules.of(TradingConfig(fee=0.001, slippage_bps=2.0, tick_size=0.1))
+    fee, slippage, funding = exit_costs(3.0, np.log(100.0), rules)
+    assert (fee, slippage, funding) == pytest.approx((0.001 * 3 * 99.9, 3 * 0.1, 0.0))
+    bought = exit_costs(-3.0, np.log(100.0), rules)
+    assert bought[:2] == pytest.approx((0.001 * 3 * 100.1, 3 * 0.1))
+
+
 def test_episodes_are_independent_and_begin_flat(tools):
     """Every episode is what it would be alone; together they differ from one account."""
     path = path_of(tools.walk(4))
@@ -107,7 +156,7 @@ def test_episodes_are_independent_and_begin_flat(tools):
         simulator.reset(np.zeros(1, np.int64), np.array([start]))
         while not simulator.ended[0]:
             simulator.step(policy.actions[simulator.rows])
-        alone = float(simulator.equity[0]) / COSTLY.initial_equity
+        alone = float(simulator.equity[0]) / COSTLY.initial_equity - leaving(simulator).sum()
         assert record.equity[-1] == pytest.approx(alone, abs=1e-12)
         assert record.trips["profit"].sum() == pytest.approx(
             (alone - 1.0) * COSTLY.initial_equity, abs=1e-7

@@ -50,9 +50,10 @@ def test_trips_run_from_fill_to_fill(tools):
     assert trip["end"] == tools.first_day + 2 * tools.interval + SECOND
 
 
-def test_an_open_position_is_valued_at_the_last_mark(tools):
-    (trip,) = trips(tools, [100, 101, 102], [LONG, LONG], fee=0.0)
-    assert trip["profit"] == pytest.approx(20.0)
+def test_an_open_position_is_valued_at_the_last_mark_less_its_exit(tools):
+    """10 coins from 100 to 102; fees of 1 to enter and 1.02 to leave."""
+    (trip,) = trips(tools, [100, 101, 102], [LONG, LONG])
+    assert trip["profit"] == pytest.approx(20.0 - 1.0 - 1.02)
     assert not trip["closed"]
 
 
