@@ -121,7 +121,7 @@ class Run:
         if self._tables is None or self._tables[0] != day:
             segment = self.data.builder.build(day)
             cnn = CnnRows(self.agent.extractor)
-            rows = [cnn.of(segment, self.data.schema)]
+            rows = [cnn.of(segment)]
             tables = tables_with_cnn([segment], self.data.schema, rows, cnn.version)
             self._tables = (day, segment, tables)
         return self._tables[1], self._tables[2]

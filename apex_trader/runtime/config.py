@@ -14,6 +14,7 @@ from apex_trader.runtime.periods import PeriodsConfig
 from apex_trader.state.schema import SCHEMAS, Schema
 from apex_trader.time import SECOND
 from apex_trader.trading.config import RewardConfig, TradingConfig
+from learner.arena import has_cnn
 from learner.config import LearnerConfig
 
 Runtime = Literal["ray", "serial"]
@@ -231,8 +232,7 @@ class Config:
 def check_blocks(config: Config) -> None:
     """Raise ApexError early when the state asks for CNN columns that nothing will supply."""
     schema = config.state.build()
-    needs_cnn = schema.has("cnn_hidden") or schema.has("cnn_predictions")
-    if needs_cnn and config.periods.extractor == 0:
+    if has_cnn(schema) and config.periods.extractor == 0:
         raise ApexError(
             "periods.extractor=0 leaves no days to fit the CNN on, but the state has CNN columns: "
             "set periods.extractor above 0, or leave the columns out with "

@@ -70,7 +70,7 @@ def judge(
     """
     segments = [data.segment(n) for n in sorted(numbers, key=lambda n: data.registry.days[n])]
     cnn = CnnRows(agent.extractor)
-    rows = [cnn.of(segment, data.schema) for segment in segments]
+    rows = [cnn.of(segment) for segment in segments]
     tables = tables_with_cnn(segments, data.schema, rows, cnn.version)
     actions = Actions.of(trading)
     network = DuelingQNetwork(data.schema, actions.size, config.network)

@@ -189,7 +189,7 @@ class CnnRows:
         """The extractor's version."""
         return self.extractor.version if self.extractor is not None else None
 
-    def of(self, segment: Segment, schema: Schema) -> NDArray[np.float16] | None:
+    def of(self, segment: Segment) -> NDArray[np.float16] | None:
         """Rows of one segment, computed; NaN in stretches where nothing can be decided."""
         return None if self.extractor is None else self.extractor.segment_rows(segment)
 

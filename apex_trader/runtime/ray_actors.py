@@ -124,7 +124,7 @@ class SegmentServer:
         key = (self._extractor.version, number)
         if key not in self._rows:
             segment = ray.get(self._segment(number))
-            self._rows[key] = ray.put(CnnRows(self._extractor).of(segment, self._data.schema))
+            self._rows[key] = ray.put(CnnRows(self._extractor).of(segment))
         return self._recent(self._rows, key)
 
     def _recent(self, cache: OrderedDict[Any, Ref], key: Any) -> Ref:

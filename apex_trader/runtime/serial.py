@@ -166,7 +166,7 @@ class SerialRun:
     def _cnn_rows(self, number: int) -> NDArray[np.float16]:
         key = (self.extractor_version, number)
         if key not in self._rows:
-            rows = CnnRows(self.extractor).of(self.data.segment(number), self.data.schema)
+            rows = CnnRows(self.extractor).of(self.data.segment(number))
             assert rows is not None
             self._rows[key] = rows
         self._rows.move_to_end(key)

@@ -113,6 +113,6 @@ def same_rows(bench, monkeypatch):
     """CNN rows that were computed once, as long as nothing of them is changed."""
     of = CnnRows.of
     monkeypatch.setattr(
-        CnnRows, "of", lambda self, segment, schema: bench.rows.get(segment.key)
-        if self.version == bench.agent.extractor.version else of(self, segment, schema),
+        CnnRows, "of", lambda self, segment: bench.rows.get(segment.key)
+        if self.version == bench.agent.extractor.version else of(self, segment),
     )  # fmt: skip
