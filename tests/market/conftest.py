@@ -8,14 +8,12 @@ import pytest
 
 from apex_trader.market.importers import ImportSummary, import_files
 from apex_trader.market.store import MarketStore
+from tests.real_market import real_folder
 
 
 @pytest.fixture(scope="session")
 def real_files() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared" / "market"
-    if not folder.is_dir():
-        pytest.skip("the real market files are not beside the checkout")
-    return folder
+    return real_folder()
 
 
 @dataclass(frozen=True)

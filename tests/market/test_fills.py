@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +11,7 @@ from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.fills import FillConfig, order_fills
 from apex_trader.market.types import Bars, Seconds, Trades
 from apex_trader.time import MINUTE, SECOND, parse_time
+from tests.real_market import real_columns
 
 
 def trades(times: list[int], prices: list[float]) -> Trades:
@@ -156,19 +154,8 @@ def test_the_configuration_names_what_is_wrong():
     assert FillConfig(bar_fill="this_open").optimistic
 
 
-MARKET = Path(__file__).parents[2].parent / "shared" / "market"
-
-
-def real(name: str) -> dict[str, np.ndarray]:
-    file = MARKET / name
-    if not file.exists():
-        pytest.skip(f"needs the real market file {name}")
-    table = pq.read_table(file)
-    return {column: table[column].to_numpy() for column in table.column_names}
-
-
 def test_real_minutes_fill_at_the_next_open_except_across_an_outage():
-    raw = real("binance_ETHUSDT_1m_2023.parquet")
+    raw = real_columns("binance_ETHUSDT_1m_2023.parquet")
     ts = raw["ts"].astype(np.int64) * 1_000
     nan = np.full(len(ts), np.nan)
     columns = [raw[c] for c in ("open", "high", "low", "close", "volume")]
@@ -183,7 +170,7 @@ def test_real_minutes_fill_at_the_next_open_except_across_an_outage():
 
 
 def test_real_trades_fill_within_the_wait_at_a_price_that_was_traded():
-    raw = real("binanceusdm_ETHUSDT_trades_2024-08-08.parquet")
+    raw = real_columns("binanceusdm_ETHUSDT_trades_2024-08-08.parquet")
     tape = Trades(raw["ts"], raw["price"], raw["amount"], raw["side"])
     at = np.arange(-(-tape.ts[0] // SECOND) * SECOND, tape.ts[-1] - 5 * SECOND, 5 * SECOND)
     fill, fill_ts = order_fills(at, tape)

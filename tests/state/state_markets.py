@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
-import pytest
 
 from apex_trader.market.resample import bars_from_seconds, merge_bars, resample
 from apex_trader.market.seconds import seconds_from_trades
@@ -17,27 +14,19 @@ from apex_trader.state.decisions import clock_window
 from apex_trader.state.schema import CLIP, Schema
 from apex_trader.state.segment import Decisions, Outcomes, PivotEvents, Segment
 from apex_trader.time import DAY, MINUTE, SECOND
+from tests.real_market import real_columns
 
 START = 1_700_006_400_000_000 // DAY * DAY
-REAL = Path(__file__).parents[2].parent / "shared" / "market"
 
 
 def real_bars(symbol: str, clock: str, label: str) -> Bars:
     """Bars of a real file; the test is skipped where the file is absent."""
-    path = REAL / f"binance_{symbol}_{clock}_{label}.parquet"
-    if not path.exists():
-        pytest.skip(f"{path.name}: no real market data beside the checkout")
-    rows = {c: a.to_numpy() for c, a in zip(*_columns(path), strict=True)}
+    rows = real_columns(f"binance_{symbol}_{clock}_{label}.parquet")
     unknown = np.full(len(rows["ts"]), np.nan)
     return Bars(
         rows["ts"] * 1000, rows["open"], rows["high"], rows["low"], rows["close"], rows["volume"],
         unknown, unknown, clock,
     )  # fmt: skip
-
-
-def _columns(path: Path):
-    table = pq.read_table(path)
-    return table.column_names, table.columns
 
 
 def real_sources(years: list[str]) -> tuple[MemorySource, MemorySource]:

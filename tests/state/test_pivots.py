@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,10 +24,10 @@ from apex_trader.state.pivots import (
 )
 from apex_trader.state.schema import CLIP, PIVOT_COLUMNS, Block
 from apex_trader.time import MINUTE
+from tests.real_market import real_columns
 
 NAMES = [column.name for column in PIVOT_COLUMNS]
 ANCHORED = sum(column.anchored for column in PIVOT_COLUMNS)
-REAL = Path(__file__).parents[2].parent / "shared" / "market" / "binance_ETHUSDT_1m_2023.parquet"
 
 
 def make_bars(open_: object, high: object, low: object, close: object) -> Bars:
@@ -339,12 +338,8 @@ def test_each_level_has_about_a_quarter_of_the_one_below() -> None:
 
 @pytest.fixture(scope="module")
 def real() -> Bars:
-    if not REAL.exists():
-        pytest.skip("real minute bars are not beside the checkout")
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(REAL)
-    prices = [np.log(table[name].to_numpy()) for name in ("open", "high", "low", "close")]
+    columns = real_columns("binance_ETHUSDT_1m_2023.parquet")
+    prices = [np.log(columns[name]) for name in ("open", "high", "low", "close")]
     return make_bars(*prices).slice(0, 120_000)
 
 

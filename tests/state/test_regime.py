@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,9 +23,9 @@ from apex_trader.state.regime import (
 )
 from apex_trader.state.schema import CLIP, REGIME_COLUMNS, Block
 from apex_trader.time import CLOCKS, DAY, HOUR, MINUTE, SECOND
+from tests.real_market import real_columns
 
 NAMES = [column.name for column in REGIME_COLUMNS]
-REAL = Path(__file__).parents[2].parent / "shared" / "market"
 #: Nine days: every window but the longest is full, the percentile has its least samples.
 MINUTES = 9 * 1440
 
@@ -456,15 +455,11 @@ def test_an_empty_history_gives_no_rows() -> None:
     assert empty.table().shape == (0, 20)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="real minute bars are not beside the checkout")
 def test_on_real_minutes_columns_are_rarely_clipped() -> None:
-    import pyarrow.parquet as pq
-
     def read(symbol: str, kind: str, clock: str) -> Bars:
-        table = pq.read_table(REAL / f"binance_{symbol}_{kind}.parquet")
-        columns = {name: table[name].to_numpy() for name in table.column_names}
+        columns = real_columns(f"binance_{symbol}_{kind}.parquet")
         prices = [np.log(columns[name]) for name in ("open", "high", "low", "close")]
-        nothing = np.full(len(table), np.nan)
+        nothing = np.full(len(columns["ts"]), np.nan)
         return Bars(columns["ts"] * 1000, *prices, columns["volume"], nothing, nothing, clock)
 
     here = Market(

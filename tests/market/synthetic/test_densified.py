@@ -19,8 +19,8 @@ from apex_trader.market.synthetic.densified import densify
 from apex_trader.market.types import Bars
 from apex_trader.time import DAY, HOUR, MINUTE, SECOND, parse_time
 from tests.market.synthetic.worlds import BTC, ETH, market, seen
+from tests.real_market import real_file
 
-REAL = Path(__file__).parents[3].parent / "shared" / "market"
 OHLCV = ("ts", "open", "high", "low", "close", "volume")
 START = parse_time("2024-01-01")
 
@@ -222,13 +222,13 @@ def test_days_without_minutes_and_wrong_symbols_are_named(store: MarketStore) ->
         generate("densified", 0)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real market files beside the checkout")
 def test_real_minutes_are_kept_bit_for_bit(tmp_path: Path) -> None:
     """Also the outage of 2023-03-24: minutes without volume, then none at all."""
     store = MarketStore(tmp_path)
-    import_files(store, [REAL / f"binance_{s}_1m_2023.parquet" for s in ("ETHUSDT", "BTCUSDT")])
+    symbols = ("ETHUSDT", "BTCUSDT")
+    import_files(store, [real_file(f"binance_{s}_1m_2023.parquet") for s in symbols])
     synthesize("densified", store, seed=0, start="2023-03-24", days=1)
-    for symbol in ("ETHUSDT", "BTCUSDT"):
+    for symbol in symbols:
         own = StoreSource(store, f"densified:{symbol}").own_bars("1m")
         day = parse_time("2023-03-24")
         real = store.read_bars(f"binance:{symbol}", "1m", day, day + DAY)
