@@ -1,8 +1,11 @@
-"""Which settings of a run may change when it is resumed."""
+"""How a run is resumed, and which of its settings may change then."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from apex_trader.errors import ConfigError
@@ -17,6 +20,10 @@ FIXED = (
 )  # fmt: skip
 
 
+#: A path that Hydra's grammar takes as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]+")
+
+
 def check_resumable(saved: Config, wanted: Config) -> None:
     """Raise ConfigError for the first setting that must be the saved run's own and is not."""
     before, now = _flat(plain(saved)), _flat(plain(wanted))
@@ -26,6 +33,15 @@ def check_resumable(saved: Config, wanted: Config) -> None:
                 name, value, f"{before.get(name)!r}, which the run was started with: start a new "
                 "run for another value"
             )  # fmt: skip
+
+
+def resume_command(folder: Path) -> str:
+    """What to type, in any folder, to go on with the run in ``folder``."""
+    path = str(folder.absolute())
+    if not _PLAIN.fullmatch(path):  # quoted for Hydra, then for the shell
+        # Hydra takes a backslash as it is, but before a quote.
+        path = "'" + re.sub(r"(\\*)('|$)", r"\1\1\2", path).replace("'", r"\'") + "'"
+    return f"python -m apex_trader.train {shlex.quote(f'resume={path}')}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,6 @@ ends as one that was never interrupted.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from typing import Any
 
@@ -33,6 +32,7 @@ from apex_trader.runtime.parts import (
     rollout_market,
 )
 from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.rhythm import Budget, Event, Rhythm, train_events
 from apex_trader.runtime.rotation import ActiveDays
 from apex_trader.runtime.session import Session
 from apex_trader.state.gather import MarketTables
@@ -75,37 +75,35 @@ class SerialRun:
         self._train()
 
     def _train(self) -> None:
-        config, learner = self.config, self.learner
-        self.session.display.phase("training", config.train.updates)
-        started, before = time.monotonic(), self.progress.seconds
-        while learner.updates < config.train.updates:
-            self.progress.seconds = before + time.monotonic() - started
-            if 0 < config.train.seconds <= self.progress.seconds:
-                break
-            if not self._learn_once():
-                self._collect()
-            self._events()
-        if self.progress.due("metrics", learner.updates, 1):
-            self._log_metrics()
-        self._evaluate()
-        self._save()
-
-    def _events(self) -> None:
-        """What is due between two deliveries, when nothing is on its way between the parts."""
-        train, updates, due = self.config.train, self.learner.updates, self.progress.due
-        self.session.display.advance(updates)
-        if due("publish", updates, self.config.learner.publish_every):
-            self._publish()
-        if due("metrics", updates, self.config.learner.metrics_every):
-            self._log_metrics()
-        if self.active.rotates and due("rotate", updates, train.rotate_every):
-            self._rotate()
-        if due("pretrain", updates, train.pretrain_every):
-            self._refit_extractor()
-        if due("evaluate", updates, train.evaluate_every):
-            self._evaluate()
-        if due("checkpoint", updates, train.checkpoint_every):
+        stop, learner = self.session.stop, self.learner
+        self.session.display.phase("training", self.config.train.updates)
+        rhythm, budget = self._rhythm(), Budget(self.config.train, self.progress)
+        with stop.deferred():
+            while stop.requested is None and not budget.spent(learner.updates):
+                if not self._learn_once():
+                    self._collect()
+                self._events(rhythm)
+            if stop.requested is None:
+                if self.progress.due("metrics", learner.updates, 1):
+                    self._log_metrics()
+                self._evaluate()
             self._save()
+
+    def _rhythm(self) -> Rhythm:
+        every, events = self.config.learner, train_events(
+            self.config.train, rotates=self.active.rotates, rotate=self._rotate,
+            refit=self._refit_extractor, evaluate=self._evaluate, checkpoint=self._save,
+        )  # fmt: skip
+        own = [
+            Event("publish", every.publish_every, self._publish),
+            Event("metrics", every.metrics_every, self._log_metrics),
+        ]
+        return Rhythm(self.progress, [*own, *events])
+
+    def _events(self, rhythm: Rhythm) -> None:
+        """What is due between two deliveries, when nothing is on its way between the parts."""
+        self.session.display.advance(self.learner.updates)
+        rhythm.beat(self.learner.updates)
 
     # --- extractor -------------------------------------------------------------------------
 
@@ -319,12 +317,8 @@ class SerialRun:
             return
         self.progress.marks["evaluated"] = self.learner.updates
         figures = self.evaluator.evaluate(self.learner.network.state_dict(), self.learner.updates)
-        value = figures["eval/net_return"]
-        better = value > self.progress.best
-        self.progress.best = max(value, self.progress.best)
-        self.session.metrics.log({**figures, "eval/best_net_return": self.progress.best})
-        if better:
-            self._save(best=value)
+        if self.session.log_evaluation(self.progress, figures):
+            self._save(best=self.progress.best)
 
     # --- checkpoints -----------------------------------------------------------------------
 

@@ -18,7 +18,9 @@ from apex_trader.runtime.display import Display
 from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink, rewind
 from apex_trader.runtime.periods import Periods
 from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.stop import StopSignals
 from apex_trader.state.schema import Schema
 from learner.checkpoint import Checkpoint, CheckpointManager, Part, json_part
 
@@ -63,8 +65,11 @@ class Session:
         self.metrics = MetricsHub(sinks, seconds_before=facts.get("seconds", 0.0))
         self._past: deque[tuple[float, int]] = deque()
         self._summary: dict[str, Any] = {}
+        #: SIGINT and SIGTERM, in the session's context.
+        self.stop = StopSignals()
 
     def __enter__(self) -> Session:
+        self.stop.install()
         return self
 
     def __exit__(
@@ -73,7 +78,21 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.metrics.close(self._summary)
+        self.stop.restore()  # a signal ends even a sink that hangs
+        try:
+            self.metrics.close(self._summary)
+        finally:
+            if isinstance(error, KeyboardInterrupt):
+                self._say_how_to_go_on()
+
+    def _say_how_to_go_on(self) -> None:
+        names, folder = self.checkpoints.names(), self.folder.path
+        if not names:
+            self.display.say(f"stopped before the first checkpoint: begin anew in {folder}")
+            return
+        updates = int(names[-1].removeprefix("step-"))
+        self.display.say(f"stopped; {folder} holds a checkpoint of update {updates:,}")
+        self.display.say(f"go on with: {resume_command(folder)}")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``; its headline figures become W&B's summary."""
@@ -110,6 +129,14 @@ class Session:
             **_process_figures(),
         }
         self.metrics.log(values)
+
+    def log_evaluation(self, progress: Progress, figures: Mapping[str, float]) -> bool:
+        """Log ``eval/...`` figures of one set of weights; whether they are the best so far."""
+        value = figures[BEST_METRIC]
+        better = value > progress.best
+        progress.best = max(value, progress.best)
+        self.metrics.log({**figures, "eval/best_net_return": progress.best})
+        return better
 
     def _rate(self, decisions: int) -> float:
         """Decisions a second over the last half minute: actors deliver in bursts."""

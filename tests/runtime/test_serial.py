@@ -16,6 +16,7 @@ import torch
 from apex_trader.errors import ApexError, ConfigError, MismatchError
 from apex_trader.experience import STRATA
 from apex_trader.runtime.config import Config
+from apex_trader.runtime.rhythm import Rhythm
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
 from apex_trader.train import train
@@ -151,8 +152,8 @@ def stop_after_checkpoint(monkeypatch: pytest.MonkeyPatch, at_least: int) -> Non
     """The run is killed at its first checkpoint of that many updates, before anything else."""
     events = SerialRun._events
 
-    def events_and_stop(self: SerialRun) -> None:
-        events(self)
+    def events_and_stop(self: SerialRun, rhythm: Rhythm) -> None:
+        events(self, rhythm)
         if self.progress.marks.get("saved", 0) == self.learner.updates >= at_least:
             raise _StoppedError
 
