@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.time import DAY, day_start, format_date, parse_time
+
+#: What the days of a run serve, the last first.
+PERIODS = ("test", "validation", "agent", "extractor")
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,36 @@ class Periods:
         """Every day, in order."""
         return (*self.extractor, *self.agent, *self.validation, *self.test)
 
+    def days(self, period: str) -> tuple[int, ...]:
+        """The days of a period of ``PERIODS``. ApexError when there is none of that name, or when
+        it has no day."""
+        if period not in PERIODS:
+            raise ConfigError("period", period, f"one of {', '.join(PERIODS)}")
+        days: tuple[int, ...] = getattr(self, period)
+        if not days:
+            raise ApexError(
+                f"the run has no {period} days; it has "
+                + "; ".join(f"{name} {text}" for name, text in self.describe().items())
+                + ". Choose another period, or give the first day and the day after the last"
+            )
+        return days
+
     def describe(self) -> dict[str, str]:
         """First and last date and the number of days of each part."""
         out = {}
-        for name in ("extractor", "agent", "validation", "test"):
+        for name in reversed(PERIODS):
             days = getattr(self, name)
-            text = f"{format_date(days[0])} … {format_date(days[-1])}, " if days else ""
-            out[name] = f"{text}{len(days)} days"
+            out[name] = days_text(days)
         return out
+
+
+def days_text(days: Sequence[int]) -> str:
+    """First and last date of ascending days, and how many there are."""
+    count = f"{len(days)} day{'s' * (len(days) != 1)}"
+    if not days:
+        return count
+    first, last = format_date(days[0]), format_date(days[-1])
+    return f"{first}, {count}" if first == last else f"{first} … {last}, {count}"
 
 
 def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> Periods:

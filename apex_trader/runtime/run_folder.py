@@ -122,6 +122,13 @@ class RunFolder:
         """Write JSON; numbers that JSON lacks (NaN, infinity) become null."""
         self.write_text(path, json.dumps(_plain(value), indent=2) + "\n")
 
+    def readings(self) -> list[dict[str, Any]]:
+        """Every complete reading of the metrics so far; a run that goes on may be writing one."""
+        if not self.metrics.is_file():
+            return []
+        text = self.metrics.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
     def read_json(self, path: Path) -> Any:
         """The content of one of the folder's JSON files."""
         return json.loads(path.read_text(encoding="utf-8"))

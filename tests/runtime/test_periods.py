@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from apex_trader.errors import ApexError, ConfigError
-from apex_trader.runtime.periods import PeriodsConfig, split_days
+from apex_trader.runtime.periods import PeriodsConfig, days_text, split_days
 from apex_trader.time import DAY, HOUR, format_date, parse_time
 
 FIRST = parse_time("2024-01-01")
@@ -111,3 +111,20 @@ def test_validation_and_test_cannot_take_everything():
 def test_descriptions_name_first_and_last_day():
     parts = split_days(days(10), PeriodsConfig(validation=0.2, test=0.2), HORIZON)
     assert parts.describe()["test"] == "2024-01-09 … 2024-01-10, 2 days"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 days"), (1, "2024-01-01, 1 day"), (3, "2024-01-01 … 2024-01-03, 3 days")],
+)
+def test_days_are_named_by_their_ends(count, text):
+    assert days_text(days(count)) == text
+
+
+def test_a_period_is_found_by_its_name_and_is_never_empty():
+    parts = split_days(days(4), PeriodsConfig(validation=0, test=0.25), HORIZON)
+    assert parts.days("test") == parts.test
+    with pytest.raises(ConfigError, match="one of test, validation, agent, extractor"):
+        parts.days("agent_from")
+    with pytest.raises(ApexError, match=r"no validation days; it has .*test 2024-01-04, 1 day"):
+        parts.days("validation")

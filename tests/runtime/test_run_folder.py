@@ -87,3 +87,9 @@ def test_json_has_null_where_it_has_no_number(folder):
         "nested": {"1": [True, None, False]},
     }  # fmt: skip
     assert folder.read_json(folder.result)["int"] == 3
+
+
+def test_readings_are_the_whole_lines_of_a_run_that_may_be_writing_one(folder):
+    assert folder.readings() == []
+    folder.metrics.write_text('{"group": "eval", "eval/updates": 1.0}\n{"group": "ev')
+    assert folder.readings() == [{"group": "eval", "eval/updates": 1.0}]
