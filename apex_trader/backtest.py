@@ -27,14 +27,13 @@ from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
-from apex_trader.runtime.judge import Judgement, judge, result_of, write_report
-from apex_trader.runtime.load_agent import choose_checkpoint, load_agent
-from apex_trader.runtime.market_data import MarketData, prepare_store
+from apex_trader.runtime.judge import IN_SAMPLE, Judgement, judge, result_of, write_report
+from apex_trader.runtime.load_agent import check_agent, load_agent
+from apex_trader.runtime.market_data import EVER, MarketData, prepare_store
+from apex_trader.runtime.periods import PERIODS, days_text
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
 from apex_trader.time import DAY, format_date, parse_time
-
-PERIODS = ("test", "validation", "agent", "extractor")
 
 
 @dataclass
@@ -80,8 +79,8 @@ class Request:
         """(from, to) in µs when a period of its own was given."""
         if not self.start and not self.end:
             return None
-        start = parse_time(self.start) if self.start else 0
-        end = parse_time(self.end) if self.end else 2**62
+        start = parse_time(self.start) if self.start else EVER[0]
+        end = parse_time(self.end) if self.end else EVER[1]
         if end <= start:
             raise ConfigError("to", self.end, f"a day after from={self.start}")
         return start, end
@@ -99,13 +98,14 @@ def _run(arguments: list[str]) -> None:
     request = Request.parse(arguments)
     folder = RunFolder.open(request.run)
     config = load_config(folder, request.overrides)
+    check_agent(load_config(folder), config)
     display = Display(f"backtest · {folder.path}")
     try:
         out = Path(request.out) if request.out else _new_folder(folder, request)
         judgement = backtest(config, folder, request, out, display)
     finally:
         display.close({})
-    print_summary(display.say_table, RunFolder(out), judgement.figures)
+    print_summary(display.say_table, RunFolder(out), judgement.figures, _title(judgement))
 
 
 def backtest(
@@ -116,36 +116,23 @@ def backtest(
     display.phase("backtest", 3)
     data = MarketData(config, folder, request.span)
     agent = load_agent(folder, data.schema, request.checkpoint)
-    days = data.periods.test if request.span else getattr(data.periods, request.period)
-    if not days:
-        raise ApexError(f"the run has no {request.period} days: give from= and to=")
+    days = data.periods.test if request.span else data.periods.days(request.period)
     display.advance(1)
     judgement = judge(config, data, agent, data.numbers(days), data.trading)
     display.advance(2)
-    seen = overlap(folder, request.checkpoint, days)
-    result = result_of(config, data, agent, judgement)
-    result["notes"] += seen
     target = RunFolder(out)
     out.mkdir(parents=True, exist_ok=True)
-    target.write_json(target.result, result)
-    write_report(target, config, data, agent, judgement, folder, seen)
+    target.write_json(target.result, result_of(config, data, agent, judgement))
+    write_report(target, config, data, agent, judgement, folder)
     display.advance(3)
     return judgement
 
 
-def overlap(folder: RunFolder, checkpoint: str, days: tuple[int, ...]) -> list[str]:
-    """A warning when the period holds days that the run was fitted or selected on."""
-    run = choose_checkpoint(folder, checkpoint).json("run.json")
-    notes = []
-    for part in ("extractor", "agent", "validation"):
-        shared = sorted(set(days) & set(run.get("periods", {}).get(part, ())))
-        if shared:
-            last = format_date(shared[-1])
-            notes.append(
-                f"IN SAMPLE: {len(shared)} of {len(days)} days ({format_date(shared[0])} … {last}) "
-                f"are days that this run used for {part}: the figures flatter."
-            )
-    return notes
+def _title(judgement: Judgement) -> str:
+    """The days that were judged, and whether the run had used some of them before."""
+    seen = any(note.startswith(IN_SAMPLE) for note in judgement.notes)
+    days = days_text([segment.day for segment in judgement.segments])
+    return f"{days}, {'IN SAMPLE in part: see the report' if seen else 'out of sample'}"
 
 
 def _new_folder(folder: RunFolder, request: Request) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.metrics import STEP_AXES
+from apex_trader.runtime.periods import days_text
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.coverage import BlockReport, column_report
 from apex_trader.state.gather import MarketTables
@@ -40,25 +40,38 @@ CURVES = (
     "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
 )  # fmt: skip
 
+#: How the warning begins that days were used before they were judged.
+IN_SAMPLE = "IN SAMPLE"
+#: What a run uses the days of each part for, apart from the test.
+_USES = {"extractor": "extractor", "agent": "agent", "validation": "choice of checkpoint"}
+
 
 @dataclass(frozen=True)
 class Agent:
-    """What is judged: network weights, the extractor that made its CNN columns, and their age."""
+    """What is judged: network weights, the extractor that made its CNN columns, and their age.
+
+    days: period of the run → its days (µs), as they were when the checkpoint was written.
+    """
 
     weights: Mapping[str, Tensor]
     extractor: FrozenExtractor | None
     updates: int
     checkpoint: str
+    days: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The agent's and the baselines' records and figures under the same fills and costs."""
+    """The agent's and the baselines' records and figures under the same fills and costs.
+
+    notes: sentences that a reader of the figures must not miss.
+    """
 
     records: list[Record]
     figures: dict[str, dict[str, float]]
     segments: list[Segment]
     tables: MarketTables
+    notes: list[str]
 
 
 def judge(
@@ -79,7 +92,12 @@ def judge(
     policies: list[Policy] = [GreedyPolicy(network, tables), *hold_baselines(actions)]
     records = [run_continuous(path, policy, trading, config.reward) for policy in policies]
     figures = {record.name: summarize(record) for record in records}
-    return Judgement(records, figures, segments, tables)
+    notes = [
+        *in_sample(agent, [segment.day for segment in segments]),
+        *data.notes(),
+        *_notes(segments, figures["agent"]["days"]),
+    ]
+    return Judgement(records, figures, segments, tables, notes)
 
 
 def result_of(
@@ -98,20 +116,31 @@ def result_of(
         "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
                   "extractor": agent.extractor.version if agent.extractor else None},
         "backtest": judgement.figures if judgement is not None else {},
-        "notes": notes(data, judgement) if judgement is not None else data.notes(),
+        "notes": judgement.notes if judgement is not None else data.notes(),
     }  # fmt: skip
 
 
-def notes(data: MarketData, judgement: Judgement) -> list[str]:
-    """Sentences that a reader of the figures must not miss."""
-    found = data.notes()
-    days = judgement.figures["agent"]["days"]
+def in_sample(agent: Agent, days: Sequence[int]) -> list[str]:
+    """A warning for each use that the agent's run made of some of ``days`` before."""
+    notes = []
+    for part, use in _USES.items():
+        shared = sorted(set(days) & set(agent.days.get(part, ())))
+        if shared:
+            notes.append(
+                f"{IN_SAMPLE}: this run used {days_text(shared)} of the {len(days)} judged, for "
+                f"its {use}: the figures flatter."
+            )
+    return notes
+
+
+def _notes(segments: Sequence[Segment], days: float) -> list[str]:
+    found = []
     if days < MIN_DAYS:
         found.append(
-            f"{days:.0f} days of test: not enough data for annualised ratios, and chance weighs "
-            "more than skill in every figure here."
+            f"Judged on {days:.0f} day{'s' * (days != 1)}: not enough for annualised ratios, and "
+            "chance weighs more than skill in every figure here."
         )
-    lacking = sorted({name for s in judgement.segments for name in s.cannot_provide})
+    lacking = sorted({name for s in segments for name in s.cannot_provide})
     if lacking:
         found.append(f"The data source cannot provide: {', '.join(lacking)}.")
     return found
@@ -124,7 +153,6 @@ def write_report(
     agent: Agent,
     judgement: Judgement,
     trained_in: RunFolder | None = None,
-    warnings: Sequence[str] = (),
 ) -> None:
     """Render a report from a judgement and from the metrics of the run it was trained in."""
     coverage = block_counts(
@@ -136,7 +164,7 @@ def write_report(
     page = ReportData(
         title=f"{config.name}: {config.market.primary}",
         facts=facts(config, data, agent, judgement.records[0]),
-        notes=[*warnings, *notes(data, judgement)],
+        notes=judgement.notes,
         records=judgement.records,
         figures=judgement.figures,
         actions=Actions.of(config.trading).names,
@@ -197,10 +225,8 @@ def facts(config: Config, data: MarketData, agent: Agent, record: Record) -> dic
 def training_curves(folder: RunFolder) -> dict[str, pd.DataFrame]:
     """Group → its curves, indexed by the group's step axis."""
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
-    if folder.metrics.exists():
-        for line in folder.metrics.read_text(encoding="utf-8").splitlines():
-            reading = json.loads(line)
-            rows[reading["group"]].append(reading)
+    for reading in folder.readings():
+        rows[reading["group"]].append(reading)
     curves = {}
     for group, readings in rows.items():
         frame = pd.DataFrame(readings).set_index(STEP_AXES[group])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from apex_trader.errors import ApexError
+from typing import Any
+
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.compose import plain
+from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent
+from apex_trader.runtime.periods import PERIODS
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.schema import Schema
 from learner.checkpoint import Checkpoint, CheckpointManager
@@ -23,6 +28,7 @@ def load_agent(folder: RunFolder, schema: Schema, which: str = "best") -> Agent:
         load_extractor(folder, schema, run["extractor"]),
         int(run["updates"]),
         checkpoint.name,
+        {part: run.get("periods", {}).get(part, ()) for part in PERIODS},
     )
 
 
@@ -36,6 +42,22 @@ def choose_checkpoint(folder: RunFolder, which: str = "best") -> Checkpoint:
     if found is None:
         raise ApexError(f"{folder.path} holds no complete checkpoint: the run ended before one")
     return found
+
+
+def check_agent(saved: Config, wanted: Config) -> None:
+    """Raise ConfigError for a setting that a run's agent was trained with and cannot do without."""
+    before, now = _trained_with(saved), _trained_with(wanted)
+    for name, value in now.items():
+        if before[name] != value:
+            raise ConfigError(
+                name, value, f"the agent was trained with {before[name]!r}; train another for this"
+            )
+
+
+def _trained_with(config: Config) -> dict[str, Any]:
+    values = plain(config)
+    out = {f"{group}.{k}": v for group in ("state", "network") for k, v in values[group].items()}
+    return out | {"trading.action_set": values["trading"]["action_set"]}
 
 
 def load_extractor(

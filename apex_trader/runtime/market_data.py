@@ -31,6 +31,9 @@ from apex_trader.time import day_start, format_date
 #: Built segments kept in memory beside the ones that others hold, unless told otherwise.
 KEPT = 8
 
+#: A span (µs) without an end on either side.
+EVER = (0, 2**62)
+
 Say = Callable[[str], None]
 
 
@@ -52,7 +55,7 @@ def prepare_store(config: Config, folder: RunFolder, say: Say = print) -> None:
     known = store.markets()
     for market in filter(None, (config.market.primary, config.market.reference)):
         if market not in known:
-            have = f"it holds {', '.join(known)}" if known else "it is empty"
+            have = f"it holds {', '.join(known)}" if known else "it is empty or not there"
             raise ApexError(
                 f"market store {store_url(config, folder)} has no {market}: {have}. Fill it with "
                 "`python -m apex_trader.data import FILE… --store DIR`, or set market.store, "
@@ -122,8 +125,8 @@ class MarketData:
         chosen = tuple(d for d in days if day_start(start) <= d < end)
         if not chosen:
             raise ApexError(
-                f"no day can be built between {format_date(start)} and {format_date(end)}: "
-                f"{self.info.market} has {format_date(days[0])} to {format_date(days[-1])} "
+                f"no day can be judged {_span_text(start, end)}: states of {self.info.market} can "
+                f"be built for {format_date(days[0])} to {format_date(days[-1])} "
                 f"({len(days)} days)"
             )
         return Periods((), (), (), chosen, 0)
@@ -172,6 +175,13 @@ class MarketData:
         if self.config.execution.bar_fill == "this_open":
             notes.append("Optimistic fills: orders trade at the decision's own price (this_open).")
         return notes
+
+
+def _span_text(start: int, end: int) -> str:
+    if end == EVER[1]:
+        return f"from {format_date(start)} on"
+    before = f"before {format_date(end)}"
+    return f"from {format_date(start)} to {before}" if start > EVER[0] else before
 
 
 def _describe(synthetic: Any) -> str:

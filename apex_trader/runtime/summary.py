@@ -18,9 +18,10 @@ def print_summary(
     show: Callable[[Table | str], None],
     folder: RunFolder,
     figures: Mapping[str, Mapping[str, float]],
+    title: str = "test period, out of sample",
 ) -> None:
     """Show a table of the headline figures and the paths of report and result."""
-    table = Table(title="test period, out of sample", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in figures:
         table.add_column(name, justify="right")
