@@ -9,29 +9,27 @@ over with a warning and the one before is used.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import IO, Any, cast
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 import torch
 
 from apex_trader.errors import ApexError, MismatchError
+from learner.checkpoint_parts import Content, Part, SavedPart, digest_of, write_content
 from learner.folders import Folder, open_folder
 from learner.serialise import read_state, write_state
-
-#: A part is its bytes, or a function that writes them to a binary file.
-Part = bytes | Callable[[IO[bytes]], None]
 
 MANIFEST = "manifest.json"
 BEST = "best.json"
 FORMAT = 1
 _NAME = re.compile(r"step-\d{6,}")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_CHUNK = 1 << 20
 
 
 class CheckpointWarning(UserWarning):
@@ -55,6 +53,7 @@ class Checkpoint:
     identity: Mapping[str, str]
     parts: tuple[str, ...]
     _folder: Folder
+    _facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def has(self, part: str) -> bool:
         """Whether it holds a part of that name."""
@@ -72,6 +71,12 @@ class Checkpoint:
         """The part's bytes."""
         with self.open(part) as file:
             return file.read()
+
+    def saved(self, part: str) -> SavedPart:
+        """Where the part lies, for another process; ``open`` reads it in this one."""
+        facts = self._facts[part]
+        path = f"{self._folder.url}/{self.name}/{part}"
+        return SavedPart(path, facts["bytes"], facts["blake2b"])
 
     def state(self, part: str, device: str | torch.device = "cpu") -> Any:
         """A part written by ``state_part``, tensors on ``device``; no code of the file is run."""
@@ -107,7 +112,7 @@ class Best:
     value: float
 
 
-def state_part(state: object) -> Part:
+def state_part(state: object) -> Content:
     """A part from a state dictionary; read it with ``Checkpoint.state``."""
     return lambda file: write_state(state, file)
 
@@ -115,6 +120,57 @@ def state_part(state: object) -> Part:
 def json_part(value: object) -> bytes:
     """A part from plain values; read it with ``Checkpoint.json``."""
     return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+class PendingCheckpoint:
+    """A checkpoint that is being written: nobody sees it before it is committed.
+
+    place: of its stage. Other processes that see it add parts with ``write_part``.
+    """
+
+    def __init__(self, folder: Folder, step: int) -> None:
+        self.step, self._folder, self._name = step, folder, f"step-{step:06d}"
+        self._context = ExitStack()
+        self._stage = self._context.enter_context(folder.staging(self._name))
+        self.place = self._stage.url
+
+    def commit(self, parts: Mapping[str, Part], identity: Mapping[str, str]) -> Checkpoint:
+        """Write the parts that are not there yet, then the manifest; it counts from then on.
+
+        An error removes the stage, as ``abandon`` does.
+        """
+        with self._context:
+            written = {part: self._part(part, data) for part, data in parts.items()}
+            manifest = {"format": FORMAT, "name": self._name, "step": self.step,
+                        "identity": dict(identity), "parts": written}  # fmt: skip
+            self._stage.write(MANIFEST, _signed(manifest))
+        return Checkpoint(
+            self._name, self.step, dict(identity), tuple(parts), self._folder, written
+        )
+
+    def abandon(self) -> None:
+        """Remove what was written so far. What is still being written elsewhere goes nowhere."""
+        with suppress(_AbandonedError), self._context:
+            raise _AbandonedError
+
+    def _part(self, part: str, data: Part) -> dict[str, Any]:
+        if isinstance(data, SavedPart):
+            self._check(part, data)
+            return {"bytes": data.size, "blake2b": data.digest}
+        size, digest = write_content(self._stage, part, data)
+        return {"bytes": size, "blake2b": digest}
+
+    def _check(self, part: str, saved: SavedPart) -> None:
+        if saved.path != f"{self.place}/{part}":
+            raise ApexError(f"{saved.path} is not {part} of the checkpoint in {self.place}")
+        with self._stage.open(part) as file:
+            size = file.seek(0, os.SEEK_END)
+        if size != saved.size:
+            raise ApexError(f"{saved.path} has {size} bytes where {saved.size} were written")
+
+
+class _AbandonedError(Exception):
+    """A pending checkpoint comes to nothing."""
 
 
 class CheckpointManager:
@@ -143,22 +199,43 @@ class CheckpointManager:
         written (disk full, no permission): earlier checkpoints stay valid.
         """
         _check_parts(step, parts)
-        name = f"step-{step:06d}"
-        try:
+        return self.commit(self.begin(step), parts, identity).name
+
+    def begin(self, step: int) -> PendingCheckpoint:
+        """Begin a checkpoint to which other processes add parts; ``commit`` or ``abandon`` it.
+
+        One at a time. Raises ApexError when its stage cannot be made.
+        """
+        with self._explained(step):
             self._folder.clean()
-            with self._folder.staging(name) as stage:
-                written = {part: _write(stage, part, data) for part, data in parts.items()}
-                manifest = {"format": FORMAT, "name": name, "step": step,
-                            "identity": dict(identity or {}), "parts": written}  # fmt: skip
-                stage.write(MANIFEST, _signed(manifest))
+            return PendingCheckpoint(self._folder, step)
+
+    def commit(
+        self,
+        pending: PendingCheckpoint,
+        parts: Mapping[str, Part],
+        identity: Mapping[str, str] | None = None,
+    ) -> Checkpoint:
+        """End what ``begin`` began, as ``save`` does: it is whole, or not there at all.
+
+        parts: all of them; those that other processes wrote as ``write_part`` returned them.
+        """
+        _check_parts(pending.step, parts)
+        with self._explained(pending.step):
+            checkpoint = pending.commit(parts, identity or {})
+        self._prune()
+        return checkpoint
+
+    @contextmanager
+    def _explained(self, step: int) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ApexError(
-                f"checkpoint {self._folder.url}/{name} could not be written: "
+                f"checkpoint {self._folder.url}/step-{step:06d} could not be written: "
                 f"{error.strerror or error}. Free space or mend the folder; the checkpoint "
                 f"before it is untouched ({self._newest_name() or 'there is none'})"
             ) from error
-        self._prune()
-        return name
 
     def names(self) -> list[str]:
         """Names of all checkpoint folders, oldest first, complete or not."""
@@ -223,7 +300,7 @@ class CheckpointManager:
         for part, facts in manifest["parts"].items():
             self._verify(name, part, facts)
         identity, parts = manifest["identity"], tuple(manifest["parts"])
-        return Checkpoint(name, manifest["step"], identity, parts, self._folder)
+        return Checkpoint(name, manifest["step"], identity, parts, self._folder, manifest["parts"])
 
     def _manifest(self, name: str) -> dict[str, Any]:
         place = f"{self._folder.url}/{name}"
@@ -242,7 +319,7 @@ class CheckpointManager:
         place = f"checkpoint {self._folder.url}/{name}, part {part}"
         try:
             with self._folder.open(f"{name}/{part}") as file:
-                size, digest = _digest(file)
+                size, digest = digest_of(file)
         except FileNotFoundError:
             raise BrokenCheckpointError(f"{place}: missing") from None
         if size != facts["bytes"]:
@@ -275,47 +352,6 @@ class CheckpointManager:
                 CheckpointWarning,
                 stacklevel=4,
             )
-
-
-class _DigestWriter(io.RawIOBase):
-    """Passes bytes on and keeps their digest, so that no part is read back to be hashed."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = hashlib.blake2b(digest_size=32)
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._hash.update(view)
-        self._file.write(view)
-        self.size += view.nbytes
-        return view.nbytes
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
-
-def _write(stage: Folder, part: str, data: Part) -> dict[str, object]:
-    with stage.create(part) as file:
-        writer = _DigestWriter(file)
-        if isinstance(data, bytes):
-            writer.write(data)
-        else:
-            data(cast(IO[bytes], writer))
-        return {"bytes": writer.size, "blake2b": writer.digest}
-
-
-def _digest(file: IO[bytes]) -> tuple[int, str]:
-    digest, size = hashlib.blake2b(digest_size=32), 0
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
-    return size, digest.hexdigest()
 
 
 def _canonical(record: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
+from uuid import uuid4
 
 from apex_trader.errors import ApexError
 
@@ -104,7 +105,8 @@ class LocalFolder:
     @contextmanager
     def staging(self, name: str) -> Iterator[Folder]:
         """See ``Folder.staging``."""
-        stage = self._path / f"{_STAGING}{os.getpid()}-{name}"
+        # No other attempt's: where a machine sees this folder, it shares the file system.
+        stage = self._path / f"{_STAGING}{os.getpid()}-{uuid4().hex[:12]}-{name}"
         stage.mkdir(parents=True)
         try:
             yield LocalFolder(stage)

@@ -50,7 +50,7 @@ class Session:
         else:
             folder.create()
             save_config(folder, config)
-        self.checkpoints = CheckpointManager(str(folder.checkpoints), config.train.keep)
+        self.checkpoints = CheckpointManager(str(folder.checkpoints.absolute()), config.train.keep)
         self._checkpoint = self._find_checkpoint() if config.resume else None
         facts = self._checkpoint.json("run.json") if self._checkpoint else {}
         if self._checkpoint is not None:
