@@ -61,7 +61,7 @@ class Display:
         self._title, self._plain_every = title, plain_every
         self._values: dict[str, float] = {}
         self._phase_groups: set[str] = set()
-        self._phase, self._done, self._total = "", 0.0, 1.0
+        self._phase, self._done, self._total, self._before = "", 0.0, 1.0, 0.0
         self._phase_start = self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -86,14 +86,15 @@ class Display:
         """A table, or a line, that stays."""
         self._console.print(content, soft_wrap=isinstance(content, str))
 
-    def phase(self, name: str, total: float) -> None:
-        """A new phase begins, ``total`` units long."""
-        self._phase, self._done, self._total = name, 0.0, max(total, 1e-9)
+    def phase(self, name: str, total: float, done: float = 0.0) -> None:
+        """A new phase begins, ``total`` units long, of which ``done`` were done before this run."""
+        self._phase, self._done, self._total = name, done, max(total, 1e-9)
+        self._before = done
         self._phase_start = time.monotonic()
         self._phase_groups.clear()
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(name, total=total)
+        self._task = self._bar.add_task(name, total=total, completed=int(done))
         if self._live is None:
             self.say(f"{name} …")
 
@@ -101,7 +102,7 @@ class Display:
         """``done`` units of the phase are done."""
         self._done = done
         if self._task is not None:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=int(done))
         self._refresh()
 
     def log(self, group: str, step: float, values: Mapping[str, float]) -> None:
@@ -127,7 +128,12 @@ class Display:
     def _line(self) -> str:
         share = min(self._done / self._total, 1.0)
         elapsed = time.monotonic() - self._phase_start
-        left = f"{elapsed * (1 - share) / share:,.0f} s left" if share > 0 else "starting"
+        here = self._done - self._before
+        left = (
+            f"{elapsed * (max(self._total - self._done, 0.0)) / here:,.0f} s left"
+            if here > 0
+            else "starting"
+        )
         parts = [f"{self._phase} {share:.0%}, {left}"]
         for group, rows in ROWS:
             if group not in self._phase_groups:

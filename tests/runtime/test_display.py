@@ -77,6 +77,19 @@ def test_time_left_follows_the_progress(monkeypatch):
     assert out.getvalue().splitlines()[-1] == "training 20%, 80 s left"
 
 
+def test_time_left_of_a_resumed_run_follows_this_sittings_progress(monkeypatch):
+    """300 of 600 were done before; the 30 of this sitting took a minute."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    display, out = plain()
+    display.phase("training", 600, done=300)
+    display.log("learner", 300.0, {})
+    assert out.getvalue().splitlines()[-1] == "training 50%, starting"
+    clock[0] = 60.0
+    display.advance(330)
+    assert out.getvalue().splitlines()[-1] == "training 55%, 540 s left"
+
+
 def test_figures_of_an_earlier_phase_are_not_repeated():
     display, out = plain()
     display.phase("pretraining the CNN", 10)
