@@ -22,7 +22,17 @@ from learner.arena import DeviceArena, Loader, SlotShape
 from learner.update import Learner
 
 #: Streams of the run's seed, one a part, so that no two parts draw the same numbers.
-NETWORK, MIRROR, ROTATION = range(3)
+NETWORK, MIRROR, ROTATION, EXPLORATION = range(4)
+
+
+def exploration_seed(seed: int, sitting: int, incarnation: int) -> int:
+    """Seed of a rollout that does not go on from a saved stream of random numbers.
+
+    sitting: how often the run was resumed. incarnation: how often the rollout was restarted in this
+    sitting. Without them it would explore the same once more.
+    """
+    sequence = np.random.SeedSequence([seed, EXPLORATION, sitting, incarnation])
+    return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def make_network(config: Config, schema: Schema, trading: TradingConfig) -> DuelingQNetwork:

@@ -22,7 +22,8 @@ from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.stop import StopSignals
 from apex_trader.state.schema import Schema
-from learner.checkpoint import Checkpoint, CheckpointManager, Part, json_part
+from learner.checkpoint import Checkpoint, CheckpointManager, PendingCheckpoint, json_part
+from learner.checkpoint_parts import Part
 
 #: Counts that add up over shards; every other replay figure is averaged.
 _SUMS = frozenset(
@@ -53,6 +54,8 @@ class Session:
         self.checkpoints = CheckpointManager(str(folder.checkpoints.absolute()), config.train.keep)
         self._checkpoint = self._find_checkpoint() if config.resume else None
         facts = self._checkpoint.json("run.json") if self._checkpoint else {}
+        #: How often the run was resumed.
+        self.sitting: int = facts.get("sitting", 0) + 1 if self._checkpoint else 0
         if self._checkpoint is not None:
             # only now is it sure that the changed configuration can go on from there
             save_config(folder, replace(config, resume=""))
@@ -149,18 +152,34 @@ class Session:
 
     def save(
         self, updates: int, parts: Mapping[str, Part], extractor: str | None, periods: Periods
-    ) -> str:
-        """Write a checkpoint. Names schema and extractor, checked when it is resumed."""
+    ) -> Checkpoint:
+        """Write a checkpoint."""
+        pending = self.begin_checkpoint(updates)
+        return self.commit_checkpoint(pending, parts, extractor, periods)
+
+    def begin_checkpoint(self, updates: int) -> PendingCheckpoint:
+        """Begin a checkpoint to which other processes add parts."""
+        return self.checkpoints.begin(updates)
+
+    def commit_checkpoint(
+        self,
+        pending: PendingCheckpoint,
+        parts: Mapping[str, Part],
+        extractor: str | None,
+        periods: Periods,
+    ) -> Checkpoint:
+        """End a checkpoint. Names schema and extractor, checked when it is resumed."""
         run = {
             "wandb_id": self._wandb.run_id if self._wandb else None,
             "seconds": self.metrics.seconds,
             "time": time.time(),
-            "updates": updates,
+            "updates": pending.step,
+            "sitting": self.sitting,
             "extractor": extractor,
             "periods": asdict(periods),
         }
         identity = {"schema": self._schema.fingerprint}
-        return self.checkpoints.save(updates, {**parts, "run.json": json_part(run)}, identity)
+        return self.checkpoints.commit(pending, {**parts, "run.json": json_part(run)}, identity)
 
     def mark_best(self, updates: int, value: float) -> None:
         """The checkpoint of an update count is the best so far."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apex_trader.experience import Transitions
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.ray_actors import NOT_STARTED, ShardActor, WeightBoard
+from apex_trader.runtime.ray_learner import WeightBoard
+from apex_trader.runtime.ray_part import NOT_STARTED
+from apex_trader.runtime.ray_replay import UNSEEN, ShardActor
+from learner.checkpoint import CheckpointManager
 
 
 def experience(segments: list[int]) -> tuple[Transitions, np.ndarray]:
@@ -31,11 +35,18 @@ def held(shard: ShardActor) -> float:
     return status["replay/size"]
 
 
+def brought(shard: ShardActor) -> bytes:
+    """The shard's snapshot as it is given where its disk is not the driver's."""
+    snapshot = shard.save("/nowhere", "replay-0.pt")
+    assert isinstance(snapshot, bytes)
+    return snapshot
+
+
 def test_a_shard_that_was_restarted_says_so_until_it_is_started(tiny: Config):
     shard = ShardActor(tiny, 0)
     assert shard.insert(*experience([1])) == NOT_STARTED
     assert shard.sample(1, 0) == NOT_STARTED
-    assert shard.snapshot() == NOT_STARTED
+    assert shard.save("nowhere", "replay-0.pt") == NOT_STARTED
 
 
 def test_experience_of_a_day_that_rotated_out_goes_and_comes_no_more(shard: ShardActor):
@@ -51,21 +62,52 @@ def test_a_snapshot_older_than_a_rotation_brings_back_active_days_alone(
     shard: ShardActor, tiny: Config
 ):
     shard.insert(*experience([1, 1, 2]))
-    snapshot = shard.snapshot()
+    snapshot = brought(shard)
     again = ShardActor(tiny, 0)
     again.start(1, snapshot, [2, 3])
     assert held(again) == 1
 
 
+def test_a_shard_writes_its_part_of_a_checkpoint_itself_and_starts_from_it(
+    shard: ShardActor, tiny: Config, tmp_path: Path
+):
+    shard.insert(*experience([1, 2]))
+    manager = CheckpointManager(str(tmp_path))
+    pending = manager.begin(7)
+    part = shard.save(pending.place, "replay-0.pt")
+    assert not isinstance(part, bytes | str)
+    checkpoint = manager.commit(pending, {"replay-0.pt": part})
+    again = ShardActor(tiny, 0)
+    assert again.start(1, checkpoint.saved("replay-0.pt"), [1, 2]) == 1
+    assert held(again) == 2
+    assert checkpoint.read("replay-0.pt") == brought(shard)
+
+
+def test_a_shard_that_does_not_see_its_snapshot_asks_for_the_bytes(
+    shard: ShardActor, tiny: Config, tmp_path: Path
+):
+    """It was started on another machine, or the checkpoint was removed."""
+    shard.insert(*experience([1, 2]))
+    manager = CheckpointManager(str(tmp_path))
+    pending = manager.begin(7)
+    checkpoint = manager.commit(pending, {"replay-0.pt": shard.save(pending.place, "replay-0.pt")})
+    place = checkpoint.saved("replay-0.pt")
+    again = ShardActor(tiny, 0)
+    assert again.start(1, replace(place, path=place.path + ".elsewhere"), [1]) == UNSEEN
+    assert again.started() is False
+    assert again.start(2, checkpoint.read("replay-0.pt"), [1, 2]) == 2
+    assert held(again) == 2
+
+
 def test_a_shard_begins_an_incarnation_above_its_snapshot(shard: ShardActor, tiny: Config):
     """A run that went on in another runtime meanwhile has counted incarnations by itself."""
     first = ShardActor(tiny, 0)
-    assert first.start(5, shard.snapshot(), [1]) == 5
-    assert ShardActor(tiny, 0).start(1, first.snapshot(), [1]) == 6
+    assert first.start(5, brought(shard), [1]) == 5
+    assert ShardActor(tiny, 0).start(1, brought(first), [1]) == 6
 
 
-def test_actors_take_the_weights_of_a_learner_that_began_again_at_an_older_version():
-    board = WeightBoard()
+def test_actors_take_the_weights_of_a_learner_that_began_again_at_an_older_version(tiny: Config):
+    board = WeightBoard(tiny)
     board.post(116, ["weights of a learner that died"])
     assert board.newest(116) == (116, [])
     board.post(40, ["weights of the checkpoint"])

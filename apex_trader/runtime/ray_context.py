@@ -1,0 +1,44 @@
+"""What the driver's side of every part of a run on Ray works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import MarketData
+from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.ray_calls import Calls
+from apex_trader.runtime.ray_part import Handle
+from apex_trader.runtime.ray_restarts import Restarts
+from apex_trader.runtime.rhythm import Rhythm
+from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.session import Session
+
+
+@dataclass
+class RunContext:
+    """One run.
+
+    updates: the learner's, as it last told. ending: loops of the parts are not to begin another
+    slice. rhythm: of what is due.
+    """
+
+    config: Config
+    data: MarketData
+    session: Session
+    progress: Progress
+    active: ActiveDays
+    calls: Calls
+    restarts: Restarts
+    rhythm: Rhythm = field(init=False)
+    updates: int = 0
+    ending: bool = False
+
+    def make(self, kind: type, *arguments: Any, cpus: float, gpus: float = 0.0) -> Handle:
+        """A part as a Ray actor, which Ray restarts where it dies."""
+        restarts = self.config.cluster.restarts
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=restarts)(kind)
+        return remote.remote(*arguments)
