@@ -17,8 +17,11 @@ Any setting of the run can be changed as name=value, as in train.
 
 from __future__ import annotations
 
+import difflib
+import os
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +30,21 @@ from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
-from apex_trader.runtime.judge import IN_SAMPLE, Judgement, judge, result_of, write_report
+from apex_trader.runtime.judge import (
+    IN_SAMPLE,
+    JUDGE_STEPS,
+    Agent,
+    Judgement,
+    judge,
+    result_of,
+    write_report,
+)
 from apex_trader.runtime.load_agent import check_agent, load_agent
 from apex_trader.runtime.market_data import EVER, MarketData, prepare_store
 from apex_trader.runtime.periods import PERIODS, days_text
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
+from apex_trader.runtime.typed import settings
 from apex_trader.time import DAY, format_date, parse_time
 
 
@@ -64,6 +76,7 @@ class Request:
             if key in own:
                 setattr(request, own[key], value)
             else:
+                _check_word(key, own)
                 request.overrides.append(argument)
         request._check()
         return request
@@ -86,6 +99,13 @@ class Request:
         return start, end
 
 
+def _check_word(key: str, own: Collection[str]) -> None:
+    """ApexError for a word of one part that is neither the command's nor a setting."""
+    close = difflib.get_close_matches(key, own, n=1)
+    if close and "." not in key and key not in settings(Config):
+        raise ApexError(f"there is no {key!r}; did you mean {close[0]}? (--help explains)")
+
+
 def main() -> None:
     """The command."""
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -101,7 +121,8 @@ def _run(arguments: list[str]) -> None:
     check_agent(load_config(folder), config)
     display = Display(f"backtest · {folder.path}")
     try:
-        out = Path(request.out) if request.out else _new_folder(folder, request)
+        out = Path(request.out).expanduser() if request.out else _new_folder(folder, request)
+        _check_out(out)
         judgement = backtest(config, folder, request, out, display)
     finally:
         display.close({})
@@ -113,19 +134,37 @@ def backtest(
 ) -> Judgement:
     """Judge and write ``result.json`` and ``report.html`` into ``out``; nothing else is touched."""
     prepare_store(config, folder, display.say)
-    display.phase("backtest", 3)
+    display.phase("backtest", JUDGE_STEPS)
     data = MarketData(config, folder, request.span)
     agent = load_agent(folder, data.schema, request.checkpoint)
     days = data.periods.test if request.span else data.periods.days(request.period)
-    display.advance(1)
-    judgement = judge(config, data, agent, data.numbers(days), data.trading)
-    display.advance(2)
-    target = RunFolder(out)
-    out.mkdir(parents=True, exist_ok=True)
-    target.write_json(target.result, result_of(config, data, agent, judgement))
-    write_report(target, config, data, agent, judgement, folder)
-    display.advance(3)
+    judgement = judge(config, data, agent, data.numbers(days), data.trading, display.advance)
+    _write(out, config, data, agent, judgement, folder)
+    display.advance(JUDGE_STEPS)
     return judgement
+
+
+def _write(
+    out: Path, config: Config, data: MarketData, agent: Agent, judgement: Judgement, run: RunFolder
+) -> None:
+    target = RunFolder(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_report(target, config, data, agent, judgement, run)
+        target.write_json(target.result, result_of(config, data, agent, judgement))
+    except OSError as error:
+        raise ApexError(f"out={out} cannot be written: {error.strerror or error}") from None
+
+
+def _check_out(out: Path) -> None:
+    """ApexError before any work when the results cannot be written, or would be a run's own."""
+    if RunFolder(out).config.exists():
+        raise ApexError(
+            f"out={out} holds a run, whose own result and report are there: choose another folder"
+        )
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ApexError(f"out={out} cannot be written: choose another folder")
 
 
 def _title(judgement: Judgement) -> str:

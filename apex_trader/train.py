@@ -29,7 +29,7 @@ from apex_trader.runtime.compose import (
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
-from apex_trader.runtime.judge import judge, result_of, write_report
+from apex_trader.runtime.judge import JUDGE_STEPS, judge, result_of, write_report
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.parts import check_arena
@@ -106,9 +106,10 @@ def finish(config: Config, data: MarketData, session: Session) -> None:
         session.finish(result_of(config, data, agent, None))
         session.display.say("no report: periods.test leaves no day to judge the run on")
         return
-    session.display.phase("backtest on the test days", 1)
-    judgement = judge(config, data, agent, numbers, data.trading)
-    session.display.advance(1)
+    display = session.display
+    display.phase("backtest on the test days", JUDGE_STEPS)
+    judgement = judge(config, data, agent, numbers, data.trading, display.advance)
+    display.advance(JUDGE_STEPS)
     session.finish(result_of(config, data, agent, judgement))
     write_report(session.folder, config, data, agent, judgement)
     print_summary(session.display.say_table, session.folder, judgement.figures)

@@ -217,4 +217,5 @@ class _Log:
             episode=columns[9].astype(np.int32),
             terms={term: terms[:, i] for i, term in enumerate(TERMS)},
             trips=self._trips.table(),
+            ruined=self.ruined,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -39,8 +40,12 @@ class HoldPolicy:
 
     def act(self, rows: I64, accounts: NDArray[np.float32], positions: I64) -> NDArray[np.uint8]:
         """See ``Policy.act``."""
-        best = np.array([self._towards(held) for held in (-1, 0, 1)], np.uint8)
-        return best[positions + 1]
+        return self._best[positions + 1]
+
+    @cached_property
+    def _best(self) -> NDArray[np.uint8]:
+        """[3] the action in each position −1, 0, 1."""
+        return np.array([self._towards(held) for held in (-1, 0, 1)], np.uint8)
 
     def _towards(self, held: int) -> int:
         """The action whose wanted position is nearest to the one to keep."""

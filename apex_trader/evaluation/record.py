@@ -25,7 +25,8 @@ class Record:
     last step's equity, fee and slippage hold the exit of a position that is still open there.
     traded [n]: an order was filled. episode [n]: number of the episode.
     terms: reward terms of the step by name, [n] each. Costs of a gap that a position is carried
-    over are in the step after it. trips: round trips, records of dtype ``trips.TRIP``.
+    over are in the step after it. trips: round trips, records of dtype ``trips.TRIP``. ruined: the
+    account was liquidated in the last step, and traded no more.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Record:
     episode: NDArray[np.int32]
     terms: dict[str, F64]
     trips: NDArray[Any]
+    ruined: bool = False
 
     def __len__(self) -> int:
         return len(self.ts)

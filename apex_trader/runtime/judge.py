@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from apex_trader.state.coverage import BlockReport, column_report
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Block, Schema
 from apex_trader.state.segment import Segment
+from apex_trader.time import format_date
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import TradingConfig
 
@@ -40,6 +41,8 @@ CURVES = (
     "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
 )  # fmt: skip
 
+#: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
+JUDGE_STEPS, _BUILDING = 100.0, 50.0
 #: How the warning begins that days were used before they were judged.
 IN_SAMPLE = "IN SAMPLE"
 #: What a run uses the days of each part for, apart from the test.
@@ -75,27 +78,38 @@ class Judgement:
 
 
 def judge(
-    config: Config, data: MarketData, agent: Agent, numbers: Sequence[int], trading: TradingConfig
+    config: Config,
+    data: MarketData,
+    agent: Agent,
+    numbers: Sequence[int],
+    trading: TradingConfig,
+    advance: Callable[[float], None] = lambda done: None,
 ) -> Judgement:
     """Run agent and baselines over segments, one continuous account each.
 
-    Raises ApexError when nothing can be decided in the period.
+    advance: told how much is done, up to ``JUDGE_STEPS``. Raises ApexError when nothing can be
+    decided in the period.
     """
-    segments = [data.segment(n) for n in sorted(numbers, key=lambda n: data.registry.days[n])]
-    cnn = CnnRows(agent.extractor)
-    rows = [cnn.of(segment) for segment in segments]
+    segments, rows, cnn = [], [], CnnRows(agent.extractor)
+    for done, number in enumerate(sorted(numbers, key=lambda n: data.registry.days[n])):
+        advance(_BUILDING * done / len(numbers))
+        segments.append(data.segment(number))
+        rows.append(cnn.of(segments[-1]))
     tables = tables_with_cnn(segments, data.schema, rows, cnn.version)
     actions = Actions.of(trading)
     network = DuelingQNetwork(data.schema, actions.size, config.network)
     network.load_state_dict(dict(agent.weights))
     path = path_of(segments)
     policies: list[Policy] = [GreedyPolicy(network, tables), *hold_baselines(actions)]
-    records = [run_continuous(path, policy, trading, config.reward) for policy in policies]
+    records = []
+    for done, policy in enumerate(policies):
+        advance(_BUILDING + (JUDGE_STEPS - _BUILDING) * done / len(policies))
+        records.append(run_continuous(path, policy, trading, config.reward))
     figures = {record.name: summarize(record) for record in records}
     notes = [
         *in_sample(agent, [segment.day for segment in segments]),
         *data.notes(),
-        *_notes(segments, figures["agent"]["days"]),
+        *period_notes(segments, records[0]),
     ]
     return Judgement(records, figures, segments, tables, notes)
 
@@ -133,11 +147,19 @@ def in_sample(agent: Agent, days: Sequence[int]) -> list[str]:
     return notes
 
 
-def _notes(segments: Sequence[Segment], days: float) -> list[str]:
+def period_notes(segments: Sequence[Segment], record: Record) -> list[str]:
+    """What a reader must know of the period and of the agent's record in it."""
     found = []
+    if record.ruined:
+        found.append(
+            f"Ruined on {format_date(record.ts[-1])}: the agent's equity fell to "
+            f"{record.equity[-1]:.1%} of its start, and it trades no more. Its figures a day are "
+            "of the time until then."
+        )
+    days = len(record.daily_returns()[0])
     if days < MIN_DAYS:
         found.append(
-            f"Judged on {days:.0f} day{'s' * (days != 1)}: not enough for annualised ratios, and "
+            f"Judged on {days} day{'s' * (days != 1)}: not enough for annualised ratios, and "
             "chance weighs more than skill in every figure here."
         )
     lacking = sorted({name for s in segments for name in s.cannot_provide})

@@ -181,6 +181,7 @@ def test_a_run_stops_at_ruin(tools):
     assert len(record) == 2
     assert record.equity[-1] == pytest.approx(0.05)
     assert record.position[-1] == 0.0
+    assert record.ruined
 
 
 def test_ruin_over_a_gap_ends_the_run_and_shows_in_the_equity(tools):
@@ -193,6 +194,7 @@ def test_ruin_over_a_gap_ends_the_run_and_shows_in_the_equity(tools):
     assert record.equity[-1] == pytest.approx(0.05)
     assert record.position[-1] == 0.0
     assert record.trips["profit"].sum() == pytest.approx(-0.95 * FREE.initial_equity)
+    assert record.ruined
 
 
 def test_a_period_without_a_decision_is_an_error(tools):
