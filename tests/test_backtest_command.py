@@ -35,7 +35,7 @@ def test_it_writes_a_result_and_a_report_and_leaves_the_run_as_it_was(
     result = json.loads((out / "result.json").read_text())
     held = result["backtest"]["buy and hold"]
     assert held["fee"] == pytest.approx(0.002, rel=0.1)  # entered and left
-    assert "0.1000% a transaction" in (out / "report.html").read_text()
+    assert "fee 0.1000% of each transaction" in (out / "report.html").read_text()
     assert {p: p.read_bytes() for p in before} == before
     said = capsys.readouterr().out
     assert "3 days, out of sample" in said

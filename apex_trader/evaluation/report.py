@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from apex_trader.evaluation.record import Record
-from apex_trader.evaluation.statistics import closed_trades, drawdown
+from apex_trader.evaluation.statistics import MIN_DAYS, closed_trades, drawdown
 
 #: A line of the charts has at most this many points.
 MAX_POINTS = 4_000
@@ -69,7 +69,7 @@ def render(data: ReportData) -> str:
         _figures_table(data),
         _section("Equity", EXPLAINED["equity"], equity_figure(data.records)),
         _section("Under water", EXPLAINED["underwater"], underwater_figure(data.records)),
-        _section("Price, position and fills", EXPLAINED["fills"], fills_figure(agent)),
+        _section("Price, position and fills", _fills_text(agent), fills_figure(agent)),
         _section("What it did", EXPLAINED["behaviour"], behaviour_figure(agent, data.actions)),
         _section("Where the reward came from", EXPLAINED["terms"], terms_figure(agent)),
     ]
@@ -84,7 +84,8 @@ def render(data: ReportData) -> str:
 #: A sentence below each heading, for who sees such a page for the first time.
 EXPLAINED = {
     "figures": "Each policy traded the same period with the same fills and costs, on one account. "
-    "Returns and costs are shares of the starting equity; ratios are of daily net returns.",
+    "Returns and costs are shares of the starting equity; ratios are of daily net returns. A "
+    "position that is open at the end is valued net of the costs of leaving it.",
     "equity": "Net of all costs; dotted, the agent before costs.",
     "underwater": "How far each account was below its highest point so far.",
     "fills": "Every order of the agent that was filled, at the price known when it was decided.",
@@ -126,6 +127,16 @@ def underwater_figure(records: Sequence[Record]) -> go.Figure:
     return figure
 
 
+def _fills_text(record: Record) -> str:
+    """The caption, which says so when there are more fills than are drawn."""
+    change = np.diff(record.position, prepend=0.0)
+    sides = [int((record.traded & (change > 0)).sum()), int((record.traded & (change < 0)).sum())]
+    if max(sides) <= MAX_POINTS:
+        return EXPLAINED["fills"]
+    drawn = sum(min(side, MAX_POINTS) for side in sides)
+    return f"{EXPLAINED['fills']} Of {sum(sides):,} the last {drawn:,} are drawn."
+
+
 def fills_figure(record: Record) -> go.Figure:
     """The price with the agent's fills, and its position."""
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.75, 0.25])
@@ -143,7 +154,7 @@ def fills_figure(record: Record) -> go.Figure:
                            mode="markers", marker=marker)  # fmt: skip
     figure.add_scatter(x=_times(record.ts[pick]), y=record.position[pick], name="position", row=2,
                        col=1, line={"color": COLOURS[0], "width": 1, "shape": "hv"})  # fmt: skip
-    figure.update_yaxes(title="price", row=1)
+    figure.update_yaxes(title="price, quote currency", row=1)
     figure.update_yaxes(title="position", range=[-1.1, 1.1], row=2)
     return figure
 
@@ -220,13 +231,22 @@ def _figures_table(data: ReportData) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = []
     for key, label, form in FIGURES:
-        missing = "none" if key in OF_TRADES else "not enough data"
-        texts = (show_figure(data.figures[name].get(key), form, missing) for name in names)
+        texts = (
+            show_figure(data.figures[name].get(key), form, _missing(key, data.figures[name]))
+            for name in names
+        )
         body.append(f"<tr><td>{label}</td>" + "".join(f"<td>{t}</td>" for t in texts) + "</tr>")
     return (
         f"<h2>Figures</h2><p>{EXPLAINED['figures']}</p>"
         f"<table><tr><th></th>{head}</tr>{''.join(body)}</table>"
     )
+
+
+def _missing(key: str, figures: Mapping[str, float]) -> str:
+    """Why a figure is not there: no trade, too few days, or an equity that never moved."""
+    if key in OF_TRADES:
+        return "none"
+    return "not enough data" if figures.get("days", 0.0) < MIN_DAYS else "–"
 
 
 def show_figure(value: float | None, form: str, missing: str = "–") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from apex_trader.evaluation.report import ReportData, render
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.frozen import FrozenExtractor
-from apex_trader.runtime.config import Config
+from apex_trader.runtime.config import Config, ExecutionConfig
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.metrics import STEP_AXES
 from apex_trader.runtime.periods import days_text
@@ -162,9 +162,19 @@ def period_notes(segments: Sequence[Segment], record: Record) -> list[str]:
             f"Judged on {days} day{'s' * (days != 1)}: not enough for annualised ratios, and "
             "chance weighs more than skill in every figure here."
         )
-    lacking = sorted({name for s in segments for name in s.cannot_provide})
-    if lacking:
-        found.append(f"The data source cannot provide: {', '.join(lacking)}.")
+    return [*found, *_lacking_notes(segments)]
+
+
+def _lacking_notes(segments: Sequence[Segment]) -> list[str]:
+    """What the source cannot provide; what it lacks on some days alone is said apart."""
+    counts = Counter(name for segment in segments for name in segment.cannot_provide)
+    always = sorted(name for name, days in counts.items() if days == len(segments))
+    found = [f"The data source cannot provide: {', '.join(always)}."] if always else []
+    for days in sorted(set(counts.values()) - {len(segments)}):
+        names = ", ".join(sorted(name for name, count in counts.items() if count == days))
+        found.append(
+            f"On {days:,} of {len(segments):,} days the data source cannot provide: {names}."
+        )
     return found
 
 
@@ -185,7 +195,7 @@ def write_report(
     )
     page = ReportData(
         title=f"{config.name}: {config.market.primary}",
-        facts=facts(config, data, agent, judgement.records[0]),
+        facts=facts(config, data, agent, judgement.segments),
         notes=judgement.notes,
         records=judgement.records,
         figures=judgement.figures,
@@ -224,24 +234,45 @@ def _cnn_columns(tables: MarketTables, block: Block, decidable: NDArray[np.bool_
     return block.width if bool(rows.isfinite().all()) else 0
 
 
-def facts(config: Config, data: MarketData, agent: Agent, record: Record) -> dict[str, str]:
+def facts(
+    config: Config, data: MarketData, agent: Agent, segments: Sequence[Segment]
+) -> dict[str, str]:
     """The run in a few words."""
-    first, last = (np.datetime_as_string(t.astype("datetime64[us]"), unit="s")
-                   for t in (record.ts[0], record.ts[-1]))  # fmt: skip
-    cost = f"{config.trading.fee:.4%} a transaction"
-    if config.trading.slippage_bps:
-        cost += f", {config.trading.slippage_bps:g} bp slippage"
+    made = " (SYNTHETIC)" if data.info.synthetic is not None else ""
     return {
-        "test period": f"{first} … {last} UTC",
+        "market": f"{config.market.primary}{made}, beside it {config.market.reference or 'none'}",
+        "judged on": f"{days_text([segment.day for segment in segments])} (UTC)",
         "trained on": data.periods.describe()["agent"],
         "extractor fitted on": data.periods.describe()["extractor"],
         "state": f"{data.schema.name}: {data.schema.market_size:,} market + 8 account features",
         "instrument": f"{config.trading.instrument}, actions {config.trading.action_set}",
-        "costs": cost,
-        "latency": f"{config.execution.latency:g} s",
+        "costs": costs_text(config.trading),
+        "fills": fills_text(config.execution, data.schema),
+        "start": f"{config.trading.initial_equity:,.0f} in quote currency, exposure "
+        f"{config.trading.exposure:g} × equity",
         "agent": f"{agent.checkpoint}, {agent.updates:,} updates, seed {config.seed}",
         "extractor": agent.extractor.version[:12] if agent.extractor else "none",
     }
+
+
+def costs_text(trading: TradingConfig) -> str:
+    """Every cost that is assumed, those that are assumed to be none as well."""
+    slippage = f"{trading.slippage_bps:g} bp slippage" if trading.slippage_bps else "no slippage"
+    funded = trading.funding and trading.instrument == "perpetual"
+    funding = "funding as the market's data has it" if funded else "no funding"
+    return f"fee {trading.fee:.4%} of each transaction's value, {slippage}, {funding}"
+
+
+def fills_text(execution: ExecutionConfig, schema: Schema) -> str:
+    """When an order trades."""
+    if schema.fast_clock == "1s":
+        return (
+            f"first trade {execution.latency:g} s or more after the decision, none after "
+            f"{execution.max_fill_wait:g} s more"
+        )
+    if execution.bar_fill == "this_open":
+        return "the decision's own price: OPTIMISTIC"
+    return f"open of the first {schema.fast_clock} bar {execution.latency:g} s after the decision"
 
 
 def training_curves(folder: RunFolder) -> dict[str, pd.DataFrame]:

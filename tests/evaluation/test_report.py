@@ -127,6 +127,22 @@ def test_figures_are_shown_in_their_units(value, form, shown):
     assert show_figure(value, form) == shown
 
 
+def test_an_account_that_never_moved_has_no_ratio_however_long_it_was_watched(data):
+    """Too few days is one reason, an equity without any deviation another."""
+    figures = {name: {**f, "days": 30.0} for name, f in data.figures.items()}
+    row = re.search(r"<tr><td>Sharpe.*?</tr>", render(replace(data, figures=figures)))
+    assert row is not None
+    assert "not enough data" not in row.group()
+    assert row.group().count("<td>–</td>") == 4
+
+
+def test_fills_that_are_not_drawn_are_said_to_be_left_out(data, monkeypatch):
+    assert "are drawn" not in own(render(data))
+    monkeypatch.setattr("apex_trader.evaluation.report.MAX_POINTS", 20)
+    fills = int(data.records[0].traded.sum())
+    assert f"Of {fills:,} the last 40 are drawn." in render(data)
+
+
 def test_long_records_are_thinned_but_keep_their_ends(data):
     agent = data.records[0]
     times = 8

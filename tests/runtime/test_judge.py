@@ -7,8 +7,19 @@ import pytest
 
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.trips import TRIP
-from apex_trader.runtime.judge import IN_SAMPLE, Agent, in_sample, period_notes
+from apex_trader.runtime.config import ExecutionConfig
+from apex_trader.runtime.judge import (
+    IN_SAMPLE,
+    Agent,
+    costs_text,
+    fills_text,
+    in_sample,
+    period_notes,
+)
+from apex_trader.state.schema import SCHEMAS
+from apex_trader.state.segment import Segment
 from apex_trader.time import DAY, parse_time
+from apex_trader.trading.config import TradingConfig
 
 FIRST = parse_time("2024-01-01")
 
@@ -44,3 +55,41 @@ def test_each_use_that_the_run_made_of_the_days_is_named():
     extractor, trained = in_sample(agent, days[1:4])
     assert extractor.startswith(f"{IN_SAMPLE}: this run used 2024-01-02, 1 day of the 3 judged")
     assert "2024-01-03 … 2024-01-04, 2 days of the 3 judged, for its agent" in trained
+
+
+def lacking(*names: str) -> Segment:
+    segment = Segment.__new__(Segment)
+    object.__setattr__(segment, "cannot_provide", names)
+    return segment
+
+
+def test_a_column_that_the_source_lacks_on_some_days_alone_is_not_said_to_be_lacking_always():
+    days = [lacking("primary_1d.taker_imbalance", "ticks.price_impact")] * 3
+    days += [lacking("primary_1d.taker_imbalance")]
+    always, partly = period_notes(days, record(12))
+    assert always == "The data source cannot provide: primary_1d.taker_imbalance."
+    assert partly == "On 3 of 4 days the data source cannot provide: ticks.price_impact."
+
+
+@pytest.mark.parametrize(
+    ("trading", "said"),
+    [
+        (
+            TradingConfig(fee=0.0005),
+            "fee 0.0500% of each transaction's value, no slippage, funding",
+        ),
+        (TradingConfig(slippage_bps=2.0), "2 bp slippage"),
+        (TradingConfig(instrument="spot"), "no funding"),
+        (TradingConfig(funding=False), "no funding"),
+    ],
+)
+def test_costs_are_said_in_full_those_that_are_none_too(trading, said):
+    assert said in costs_text(trading)
+
+
+def test_fills_are_said_as_they_are_made():
+    minutes, seconds = SCHEMAS["eth_minutes"](32), SCHEMAS["eth_full"](32)
+    usual = ExecutionConfig(latency=1.0, max_fill_wait=3.0)
+    assert fills_text(usual, minutes) == "open of the first 1m bar 1 s after the decision"
+    assert fills_text(usual, seconds).startswith("first trade 1 s or more after the decision")
+    assert "OPTIMISTIC" in fills_text(ExecutionConfig(bar_fill="this_open"), minutes)
