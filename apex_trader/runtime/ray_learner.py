@@ -279,7 +279,8 @@ class Learning:
 
     def swap_extractor(self) -> None:
         """Replace the CNN rows by those of the present extractor."""
-        self._context.calls.fly(self._handle.swap_extractor.remote(self._segments.extractor))
+        swapped = self._handle.swap_extractor.remote(self._segments.extractor)
+        self._context.calls.fly(swapped, self._swapped)
 
     def snapshot(self) -> tuple[Ref, Ref]:
         """A snapshot and the network's weights at the same update, to come."""
@@ -319,6 +320,11 @@ class Learning:
         self._context.updates = updates
         self._context.rhythm.again("metrics")  # its figures count from an earlier update now
         self.run()
+
+    def _swapped(self, updates: int) -> None:
+        self._context.session.display.say(
+            f"the refitted extractor is in use since update {updates:,}"
+        )
 
     def _post_again(self) -> None:
         self._context.restarts.back("weight board")

@@ -65,9 +65,10 @@ class Restarts:
     def lost(self, part: str, known: int | None = None) -> bool:
         """A call to a part failed; whether that is a death not counted yet.
 
-        known: ``of(part)`` when it was called, where another call may have failed before.
+        known: ``of(part)`` when it was called, where another call may have failed before. A part
+        that is down dies no second time then.
         """
-        if known is not None and known != self.of(part):
+        if known is not None and (known != self.of(part) or part in self.down):
             return False
         self.down.add(part)
         count = self._deaths[part] = self.of(part) + 1

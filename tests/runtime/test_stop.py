@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -16,7 +14,6 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from apex_trader.runtime.compose import save_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.run_folder import RunFolder
@@ -24,9 +21,7 @@ from apex_trader.runtime.serial import SerialRun
 from apex_trader.runtime.stop import Stopped, StopSignals
 from apex_trader.train import train
 from learner.checkpoint import CheckpointManager
-
-PROJECT = Path(__file__).parents[2]
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+from tests.runtime.processes import CODES, start, wait_for
 
 
 @pytest.fixture
@@ -159,42 +154,13 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     assert at <= latest.step < 40
     assert not folder.result.exists()
     train(replace(tiny, resume=str(folder.path)), folder)
+    resumed = CheckpointManager(str(folder.checkpoints)).latest()
+    assert resumed is not None
+    assert (latest.json("run.json")["sitting"], resumed.json("run.json")["sitting"]) == (0, 1)
     expected = weights(whole)
     for name, tensor in weights(folder).items():
         assert torch.equal(tensor, expected[name]), name
     assert folder.result.read_bytes() == whole.result.read_bytes()
-
-
-def start(config: Config, folder: Path) -> tuple[subprocess.Popen[str], Path]:
-    """The training command on a configuration that takes hours, as its own process group."""
-    endless = replace(config.train, updates=10_000_000, checkpoint_every=1_000_000,
-                      evaluate_every=1_000_000)  # fmt: skip
-    prepared = RunFolder(folder / "run")
-    prepared.create()
-    save_config(prepared, replace(config, train=endless))
-    code = (
-        "import sys; from apex_trader.runtime.command import run_command;"
-        "from apex_trader.runtime.compose import load_config;"
-        "from apex_trader.runtime.run_folder import RunFolder; from apex_trader.train import train;"
-        "run = RunFolder(sys.argv[1]);"
-        "sys.exit(run_command(lambda: train(load_config(run), run)))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(prepared.path)], cwd=PROJECT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    return process, prepared.path
-
-
-def wait_for(process: subprocess.Popen[str], metrics: Path, group: str) -> None:
-    """Until the run has logged a reading of that group."""
-    while process.poll() is None:
-        if metrics.exists() and f'"group": "{group}"' in metrics.read_text():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"the run ended by itself: {process.communicate()}")
 
 
 @pytest.mark.slow
