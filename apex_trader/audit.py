@@ -11,6 +11,7 @@ Without a run it fits a minimal extractor and begins with untrained weights. Any
 changed as name=value, as in ``apex_trader.train``.
 
     run=DIR      a run's folder: its configuration, best checkpoint and extractor; writes audit.json
+                 there, unless settings are changed
     days=N       days whose columns are judged, evenly spread over the configured period (8)
     probe_days=N agent's days that the connections are perturbed on (2)
     --json FILE  write the findings for machines (also json=FILE)
@@ -23,14 +24,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from apex_trader.errors import ApexError, ConfigError
-from apex_trader.runtime.audit.findings import Findings
+from apex_trader.runtime.audit.findings import Findings, Probe
 from apex_trader.runtime.audit.pipeline import Pipeline, audited, restrict, spread
 from apex_trader.runtime.audit.run import Audit
 from apex_trader.runtime.audit.table import render
@@ -60,6 +61,17 @@ class Request:
     json: str = ""
     days: int = 8
     probe_days: int = 2
+
+    @property
+    def changes(self) -> list[str]:
+        """Settings that differ from a run's own; the experiment it was made from is no change."""
+        own = ("+experiment=", "experiment=", "hydra")
+        return [text for text in self.overrides if not text.startswith(own)]
+
+    @property
+    def experiment(self) -> list[str]:
+        """The experiment that was named, as an override; empty when none was."""
+        return [text for text in self.overrides if text.startswith("+experiment=")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,6 +124,7 @@ def _run(request: Request) -> int:
 def audit(request: Request, scratch: Path, console: Console) -> Findings:
     """The findings of a request; ``scratch`` is an empty folder for what the audit must write."""
     config, folder = _source(request, scratch)
+    config, lost = _without_lost_potential(config)
     check_blocks(config)
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder, say=console.print)
@@ -127,9 +140,26 @@ def audit(request: Request, scratch: Path, console: Console) -> Findings:
 
         segments = (data.segment(n) for n in days)
         notes = (*data.notes(), *origin)
-        return Audit(small, data, segments, build, notes).run(
+        found = Audit(small, data, segments, build, notes).run(
             lambda text: session.display.say(f"audit: {text} …")
         )
+    return replace(found, probes=(*found.probes, *lost))
+
+
+def _without_lost_potential(config: Config) -> tuple[Config, tuple[Probe, ...]]:
+    """The configuration less a potential of predictions that its state leaves out, and that hole.
+
+    A run refuses such a configuration; an audit is asked what would be missing, and answers.
+    """
+    weight = config.reward.cnn_potential
+    if not weight or config.state.build().has("cnn_predictions"):
+        return config, ()
+    lost = Probe(
+        "potentials", "cnn_predictions → reward.cnn_potential", "–", "hole",
+        f"state.without leaves out what the potential ({weight:g}) is made of; a run must have "
+        "reward.cnn_potential=0 then",
+    )  # fmt: skip
+    return replace(config, reward=replace(config.reward, cnn_potential=0.0)), (lost,)
 
 
 def _agent(
@@ -147,13 +177,21 @@ def _source(request: Request, scratch: Path) -> tuple[Config, RunFolder]:
     """The configuration to audit, and the folder that a synthetic market lies in."""
     if not request.run:
         return compose_config(request.overrides), RunFolder(scratch / "run")
-    own = ("+experiment=", "experiment=", "hydra")
     folder = RunFolder.open(request.run)
-    return load_config(folder, [o for o in request.overrides if not o.startswith(own)]), folder
+    config = load_config(folder, request.changes)
+    if request.experiment:
+        named = compose_config(request.experiment)
+        saved = load_config(folder)
+        if named.state.schema != saved.state.schema:
+            raise ApexError(
+                f"{folder.path} is a run of {saved.state.schema}, not of {named.name}: leave "
+                f"{request.experiment[0]} out, or name a run of it"
+            )
+    return config, folder
 
 
 def _write(request: Request, findings: Findings) -> None:
-    if request.run:
+    if request.run and not request.changes:  # else it is not the run that was audited
         folder = RunFolder(request.run)
         folder.write_json(folder.path / "audit.json", findings.as_dict())
     if request.json:

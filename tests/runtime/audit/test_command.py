@@ -41,20 +41,48 @@ def test_a_trained_run_has_no_hole_and_says_so_for_machines(run, tmp_path, capsy
     assert "few steps only" not in printed
 
 
+def test_a_run_of_another_experiment_is_refused(run, capsys):
+    assert main(["+experiment=eth_minutes", f"run={run.path}"]) == 2
+    assert "is a run of eth_full, not of eth_minutes" in capsys.readouterr().err
+
+
+def test_the_experiment_that_a_run_was_made_from_is_no_change_of_it():
+    request = parse(["+experiment=eth_full", "run=x", "trading.fee=0"])
+    assert request.experiment == ["+experiment=eth_full"]
+    assert request.changes == ["trading.fee=0"]
+    assert parse(["+experiment=eth_full", "run=x"]).changes == []
+
+
 def test_the_extractor_audited_is_the_runs_own(run):
     found = json.loads((run.path / "audit.json").read_text())
     version = next(p for p in found["probes"] if p["connection"].startswith("extractor → version"))
     assert [path.stem[:12] for path in run.extractors.glob("*.pt")] == [version["effect"]]
 
 
-def test_a_run_asked_about_another_state_names_what_would_be_missing(run, capsys):
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("[pivots]", ["pivots: 250 features are left out"]),
+        (
+            "[cnn_hidden,cnn_predictions]",
+            [
+                "cnn_hidden: 512 features are left out",
+                "cnn_predictions: 16 features are left out",
+                "hole: cnn_predictions → reward.cnn_potential",
+            ],
+        ),
+    ],
+)
+def test_a_run_asked_about_another_state_names_what_would_be_missing(run, without, said, capsys):
+    """With nothing else changed, whatever the run is rewarded for; the run's own audit stays."""
     audited = (run.path / "audit.json").read_bytes()
-    code = main([f"run={run.path}", "probe_days=1", "days=1", "state.without=[pivots]"])
+    code = main([f"run={run.path}", "probe_days=1", "days=1", f"state.without={without}"])
     printed = capsys.readouterr().out
-    (run.path / "audit.json").write_bytes(audited)
     assert code == 1, printed
-    assert "pivots: 250 features are left out" in printed
+    for text in said:
+        assert text in printed
     assert "trained on another state" in printed
+    assert (run.path / "audit.json").read_bytes() == audited
 
 
 @pytest.mark.parametrize(
