@@ -43,6 +43,8 @@ CURVES = (
 
 #: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
 JUDGE_STEPS, _BUILDING = 100.0, 50.0
+#: Share of decisions below which a period is not said to have been judged in whole.
+_WHOLE = 0.95
 #: How the warning begins that days were used before they were judged.
 IN_SAMPLE = "IN SAMPLE"
 #: What a run uses the days of each part for, apart from the test.
@@ -110,6 +112,7 @@ def judge(
         *in_sample(agent, [segment.day for segment in segments]),
         *data.notes(),
         *period_notes(segments, records[0]),
+        *decision_notes(np.concatenate([s.decisions.decidable for s in segments])),
     ]
     return Judgement(records, figures, segments, tables, notes)
 
@@ -163,6 +166,17 @@ def period_notes(segments: Sequence[Segment], record: Record) -> list[str]:
             "chance weighs more than skill in every figure here."
         )
     return [*found, *_lacking_notes(segments)]
+
+
+def decision_notes(decidable: NDArray[np.bool_]) -> list[str]:
+    """A warning when a good part of the judged time [n decisions] allowed none."""
+    share = float(decidable.mean())
+    if share >= _WHOLE:
+        return []
+    return [
+        f"Only {share:.1%} of the time judged could be traded: {decidable.sum():,} of "
+        f"{len(decidable):,} decisions. Elsewhere there is no data, or too little before it."
+    ]
 
 
 def _lacking_notes(segments: Sequence[Segment]) -> list[str]:

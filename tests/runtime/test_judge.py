@@ -12,6 +12,7 @@ from apex_trader.runtime.judge import (
     IN_SAMPLE,
     Agent,
     costs_text,
+    decision_notes,
     fills_text,
     in_sample,
     period_notes,
@@ -69,6 +70,14 @@ def test_a_column_that_the_source_lacks_on_some_days_alone_is_not_said_to_be_lac
     always, partly = period_notes(days, record(12))
     assert always == "The data source cannot provide: primary_1d.taker_imbalance."
     assert partly == "On 3 of 4 days the data source cannot provide: ticks.price_impact."
+
+
+def test_days_of_which_minutes_were_traded_are_not_taken_for_whole_ones():
+    decidable = np.zeros(34_560, np.bool_)
+    decidable[17_000:17_128] = True
+    (note,) = decision_notes(decidable)
+    assert note.startswith("Only 0.4% of the time judged could be traded: 128 of 34,560 decisions.")
+    assert decision_notes(np.ones(10, np.bool_)) == []
 
 
 @pytest.mark.parametrize(
