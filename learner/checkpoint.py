@@ -61,10 +61,7 @@ class Checkpoint:
 
     def open(self, part: str) -> IO[bytes]:
         """The part as a binary file; the caller closes it. ApexError when there is none."""
-        if part not in self.parts:
-            raise ApexError(
-                f"checkpoint {self.name} has no part {part!r}; it holds {', '.join(self.parts)}"
-            )
+        self._check(part)
         return self._folder.open(f"{self.name}/{part}")
 
     def read(self, part: str) -> bytes:
@@ -74,6 +71,7 @@ class Checkpoint:
 
     def saved(self, part: str) -> SavedPart:
         """Where the part lies, for another process; ``open`` reads it in this one."""
+        self._check(part)
         facts = self._facts[part]
         path = f"{self._folder.url}/{self.name}/{part}"
         return SavedPart(path, facts["bytes"], facts["blake2b"])
@@ -86,6 +84,12 @@ class Checkpoint:
     def json(self, part: str) -> Any:
         """A JSON part."""
         return json.loads(self.read(part))
+
+    def _check(self, part: str) -> None:
+        if part not in self.parts:
+            raise ApexError(
+                f"checkpoint {self.name} has no part {part!r}; it holds {', '.join(self.parts)}"
+            )
 
     def require(self, identity: Mapping[str, str]) -> None:
         """MismatchError unless each of ``identity`` is what the checkpoint was made with.

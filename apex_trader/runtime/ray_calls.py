@@ -12,6 +12,8 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from apex_trader.errors import ApexError
 from apex_trader.runtime.ray_part import NOT_STARTED, Ref
 
+#: Seconds that a call which a part works on works before it reports.
+SLICE = 2.0
 #: Seconds that a part may take to answer a call that the run waits for.
 START_LIMIT = 600.0
 #: Seconds between two tries of what a part that Ray is reviving must do.

@@ -42,6 +42,7 @@ class Checkpoints:
         self._pending: PendingCheckpoint | None = None
         self._parts: dict[str, Part] = {}
         self._missing: set[str] = set()
+        self._wanted: Saved | None = None
         self._then: Callable[[], None] = _nothing
 
     @property
@@ -61,7 +62,7 @@ class Checkpoints:
         """
         if self.busy or not self._needed().isdisjoint(self._context.restarts.down):
             return False
-        self.busy = True
+        self.busy, self._wanted = True, then
         snapshot, weights = self._learning.snapshot()
 
         def answer(learner: dict[str, Any]) -> None:
@@ -139,12 +140,12 @@ class Checkpoints:
             return
         if pending is not None:
             pending.abandon()
+        self._context.rhythm.again("checkpoint" if self._wanted is None else "evaluate")
         self._forget()
-        self._context.rhythm.again("checkpoint")
-        self._context.rhythm.again("evaluate")
 
     def _forget(self) -> None:
-        self.busy, self._pending, self._parts, self._then = False, None, {}, _nothing
+        self.busy, self._pending, self._parts = False, None, {}
+        self._wanted, self._then = None, _nothing
 
 
 def _nothing() -> None:

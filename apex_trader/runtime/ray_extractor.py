@@ -9,16 +9,13 @@ import ray
 
 from actors.pretraining import PretrainActor
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.ray_calls import PartLostError
+from apex_trader.runtime.ray_calls import SLICE, PartLostError
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_part import Handle, Part
 from apex_trader.runtime.ray_resources import HELPER_CPUS
 from apex_trader.runtime.ray_segments import Market, Segments
 from learner.arena import has_cnn
 from learner.checkpoint import Checkpoint
-
-#: Seconds that one call works before it reports.
-SLICE = 2.0
 
 
 class PretrainShell(Part):

@@ -16,6 +16,7 @@ from apex_trader.errors import ApexError
 from apex_trader.experience import Sample
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.parts import choose_device, make_arena, make_learner
+from apex_trader.runtime.ray_calls import SLICE
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_part import NOT_STARTED, Handle, Part, Ref
 from apex_trader.runtime.ray_replay import Replay
@@ -25,9 +26,6 @@ from learner.arena import Loaded
 from learner.priorities import Priorities
 from learner.publish import WeightPublisher
 from learner.serialise import read_state, state_bytes
-
-#: Seconds that one call works before it reports.
-SLICE = 2.0
 
 
 class WeightBoard(Part):

@@ -17,6 +17,7 @@ from apex_trader.experience import Transitions
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import tables_with_cnn
 from apex_trader.runtime.parts import exploration_seed, make_network, rollout_market
+from apex_trader.runtime.ray_calls import SLICE
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_learner import Learning
 from apex_trader.runtime.ray_part import NOT_STARTED, Handle, Part, Ref
@@ -24,9 +25,6 @@ from apex_trader.runtime.ray_replay import Replay
 from apex_trader.runtime.ray_segments import Market, Segments
 from apex_trader.trading.config import TradingConfig
 from learner.publish import PublishedWeights
-
-#: Seconds that one call works before it reports.
-SLICE = 2.0
 
 
 class RolloutActor(Part):
