@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError, ConfigError, DataError
-from apex_trader.market.archive import read_archive
+from apex_trader.market.archive import archive_parts
 from apex_trader.market.kinds import KINDS, Data
 from apex_trader.market.lookback import discover_lookbacks
 from apex_trader.market.naming import FileName, parse_name
@@ -123,27 +123,66 @@ def _parse_name(path: str, options: ImportOptions) -> FileName:
     return parse_name(path, options.exchange, options.symbol, options.kind)
 
 
+def import_archive(
+    store: MarketStore, transaction: Transaction, path: str, name: FileName, options: ImportOptions
+) -> WriteSummary:
+    """Write an archive file's rows, a day at a time where a day is a partition."""
+    origin = Path(path).name
+    if options.covers is not None:
+        raise ApexError(f"{origin}: an archive file's name says what it covers: drop --covers")
+    summaries = [
+        import_rows(
+            store, transaction, name.market, part.rows, options, origin=origin,
+            covered=part.covered, row_offset=part.offset,
+        )
+        for part in archive_parts(path, name)
+    ]  # fmt: skip
+    first, last = summaries[0], summaries[-1]
+    rows, new_rows = sum(s.rows for s in summaries), sum(s.new_rows for s in summaries)
+    covered = (first.covered[0], last.covered[1])
+    return WriteSummary(name.market, name.kind, rows, new_rows, covered)
+
+
+def import_rows(
+    store: MarketStore,
+    transaction: Transaction,
+    market: str,
+    data: Data,
+    options: ImportOptions,
+    *,
+    origin: str,
+    covered: tuple[int, int] | None = None,
+    row_offset: int = 0,
+) -> WriteSummary:
+    """Write rows of a real market, and learn what they tell about it.
+
+    Raises DataError on impossible or contradicting rows and on those of another symbol.
+    """
+    _refuse_synthetic(transaction, market)
+    if not options.replace:
+        _refuse_other_symbol(store.viewing(transaction.manifest), market, data, origin)
+    first = not any(kind.partitions for kind in transaction.entry(market).kinds.values())
+    summary = transaction.write(
+        market, data, covered=covered, replace=options.replace, origin=origin,
+        row_offset=row_offset,
+    )  # fmt: skip
+    _learn(transaction, market, data, options, first=first)
+    return summary
+
+
 def _import_one(
     store: MarketStore, transaction: Transaction, path: str, name: FileName,
     options: ImportOptions, remarks: list[str],
 ) -> WriteSummary:  # fmt: skip
-    origin = Path(path).name
     if name.archive:
-        data = read_archive(path, name)
-    else:
-        data, ignored = read_plain(path, KINDS[name.kind])
-        if ignored:
-            remarks.append(f"{origin}: columns not used: {', '.join(ignored)}")
-    _refuse_synthetic(transaction, name.market)
-    if not options.replace:
-        _refuse_other_symbol(store.viewing(transaction.manifest), name.market, data, origin)
-    first = not any(kind.partitions for kind in transaction.entry(name.market).kinds.values())
-    summary = transaction.write(
-        name.market, data, covered=options.covers or name.covered, replace=options.replace,
-        origin=origin,
-    )  # fmt: skip
-    _learn(transaction, name.market, data, options, first=first)
-    return summary
+        return import_archive(store, transaction, path, name, options)
+    origin = Path(path).name
+    data, ignored = read_plain(path, KINDS[name.kind])
+    if ignored:
+        remarks.append(f"{origin}: columns not used: {', '.join(ignored)}")
+    return import_rows(
+        store, transaction, name.market, data, options, origin=origin, covered=options.covers
+    )
 
 
 def _refuse_synthetic(transaction: Transaction, market: str) -> None:

@@ -17,9 +17,11 @@ _PLAIN = re.compile(
     r"(?P<exchange>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9.-]+)_(?P<kind>[A-Za-z0-9]+)(?:_.*)?\.parquet"
 )
 _ARCHIVE = re.compile(
-    r"(?P<symbol>[A-Z0-9]+)-(?P<kind>aggTrades|trades|[0-9]+[a-z]+|1mo)"
+    r"(?P<symbol>[A-Z0-9]+)-(?P<kind>aggTrades|trades|fundingRate|[0-9]+[a-z]+|1mo)"
     r"-(?P<period>\d{4}-\d{2}(?:-\d{2})?)\.(?:zip|csv)"
 )
+#: Kind of the rows of each archive table; klines say it themselves.
+_TABLES = {"trades": "trades", "aggTrades": "trades", "fundingRate": "funding"}
 _REMEDY = "Name it <exchange>_<SYMBOL>_<kind>[_label].parquet, or give --exchange, --symbol, --kind"
 
 
@@ -28,7 +30,8 @@ class FileName:
     """What is known of a file before it is opened.
 
     market: "exchange:SYMBOL". kind: a key of KINDS. archive: a Binance public archive file, of
-    ``table`` "klines", "trades" or "aggTrades"; covered: [start, end) µs that it then speaks for.
+    ``table`` "klines", "trades", "aggTrades" or "fundingRate"; covered: [start, end) µs that it
+    then speaks for.
     """
 
     market: str
@@ -91,8 +94,8 @@ def _archive_name(
             f"{name}: Binance's archive names no exchange: give --exchange binance (spot) or "
             "--exchange binanceusdm (USD-M futures)"
         )
-    table = match["kind"] if match["kind"] in ("trades", "aggTrades") else "klines"
-    found = match["kind"] if table == "klines" else "trades"
+    table = match["kind"] if match["kind"] in _TABLES else "klines"
+    found = _TABLES.get(table, match["kind"])
     if found not in KINDS:
         raise ApexError(f"{name}: {unknown_kind(found)}")
     market = f"{exchange}:{_agree(name, 'symbol', symbol, match['symbol'])}"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from apex_trader.errors import ApexError, DataError
+from apex_trader.market import archive
 from apex_trader.market.importers import ImportOptions, import_files
 from apex_trader.market.store import MarketStore
 from apex_trader.time import DAY
@@ -103,3 +104,77 @@ def test_broken_archives_are_named(store: MarketStore, tmp_path: Path) -> None:
 def test_an_unknown_interval_lists_the_kinds(store: MarketStore, tmp_path: Path) -> None:
     with pytest.raises(ApexError, match="'4h' is no kind"):
         import_files(store, [zipped(tmp_path, "ETHUSDT-4h-2024-03-04", klines(1000))], SPOT)
+
+
+def trade_lines(days: int, per_day: int) -> list[str]:
+    return [
+        f"{i},2000.{i % 7},0.25,{i},{i},{(MONDAY + i * DAY // per_day) // 1000},true,True\n"
+        for i in range(days * per_day)
+    ]
+
+
+@pytest.mark.parametrize("block", [300, 1 << 20])
+def test_a_month_of_trades_is_written_day_by_day(
+    store: MarketStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(archive, "BLOCK", block)
+    file = zipped(tmp_path, "ETHUSDT-aggTrades-2024-03", "".join(trade_lines(4, 50)))
+    summary = import_files(store, [file], SPOT).files[file]
+    month = (MONDAY - 3 * DAY, MONDAY + 28 * DAY)
+    assert (summary.rows, summary.new_rows, summary.covered) == (200, 200, month)
+    trades = store.read_trades("binance:ETHUSDT")
+    assert trades.id is not None
+    assert trades.id.tolist() == list(range(200))
+    assert len(store.days("binance:ETHUSDT", "trades")) == 4
+    # The month's file speaks for its quiet days too.
+    assert store.coverage("binance:ETHUSDT", "trades").tolist() == [list(month)]
+
+
+def test_importing_again_in_place_keeps_every_day(store: MarketStore, tmp_path: Path) -> None:
+    file = zipped(tmp_path, "ETHUSDT-aggTrades-2024-03", "".join(trade_lines(3, 20)))
+    import_files(store, [file], SPOT)
+    again = ImportOptions(exchange="binance", replace=True)
+    assert import_files(store, [file], again).files[file].rows == 60
+    assert len(store.read_trades("binance:ETHUSDT")) == 60
+
+
+@pytest.mark.parametrize("block", [300, 1 << 20])
+@pytest.mark.parametrize("header", ["", "id,price,quantity,first,last,time,maker,match\n"])
+def test_a_value_deep_in_a_file_is_named_by_its_row(
+    store: MarketStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, header: str
+) -> None:
+    monkeypatch.setattr(archive, "BLOCK", block)
+    lines = trade_lines(2, 50)
+    lines[77] = lines[77].replace("2000.", "dear")
+    file = zipped(tmp_path, "ETHUSDT-aggTrades-2024-03", header + "".join(lines))
+    with pytest.raises(DataError, match="row 77, field 'price': 'dear0' is no price"):
+        import_files(store, [file], SPOT)
+    assert store.markets() == []
+
+
+def test_days_out_of_order_are_named(store: MarketStore, tmp_path: Path) -> None:
+    lines = trade_lines(3, 10)
+    file = zipped(tmp_path, "ETHUSDT-aggTrades-2024-03", "".join(lines[10:] + lines[:10]))
+    with pytest.raises(DataError, match=r"row 20.*a day before"):
+        import_files(store, [file], SPOT)
+    lines[10] = lines[10].replace("10,", "3,", 1)
+    twice = zipped(tmp_path, "BTCUSDT-aggTrades-2024-03", "".join(lines))
+    with pytest.raises(DataError, match=r"row 10.*3 is not above the id"):
+        import_files(store, [twice], SPOT)
+    assert store.markets() == []
+
+
+def test_funding_of_futures(store: MarketStore, tmp_path: Path) -> None:
+    rows = "".join(f"{(MONDAY + k * DAY // 3) // 1000},8,0.000{k}\n" for k in range(6))
+    file = zipped(tmp_path, "ETHUSDT-fundingRate-2024-03",
+                  "calc_time,funding_interval_hours,last_funding_rate\n" + rows)  # fmt: skip
+    import_files(store, [file], FUTURES)
+    funding = store.read_funding("binanceusdm:ETHUSDT")
+    assert funding.ts.tolist() == [MONDAY + k * DAY // 3 for k in range(6)]
+    assert funding.rate.tolist() == [k / 10_000 for k in range(6)]
+
+
+def test_a_period_is_in_the_name_already(store: MarketStore, tmp_path: Path) -> None:
+    file = zipped(tmp_path, "ETHUSDT-1h-2024-03-04", klines(1000))
+    with pytest.raises(ApexError, match="drop --covers"):
+        import_files(store, [file], ImportOptions("binance", covers=(MONDAY, MONDAY + 2 * DAY)))
