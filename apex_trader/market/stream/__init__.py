@@ -1,0 +1,1 @@
+"""The live feed: an exchange's trades, exactly once and in order, as closed seconds."""

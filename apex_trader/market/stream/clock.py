@@ -1,0 +1,38 @@
+"""Local time: the system's, or a simulated one in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from apex_trader.time import SECOND
+
+
+class Clock(Protocol):
+    """What time it is here, and how to wait."""
+
+    def now(self) -> int:
+        """Local time, µs UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Local time, µs UTC."""
+        return time.time_ns() // 1000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def micros(seconds: float) -> int:
+    """Microseconds of a length in seconds."""
+    return round(seconds * SECOND)
