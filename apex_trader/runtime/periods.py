@@ -48,6 +48,8 @@ class PeriodsConfig:
                     parse_time(text)
                 except ApexError as error:
                     raise ConfigError(f"periods.{name}", text, str(error)) from None
+        if self.start and self.end and parse_time(self.end) <= parse_time(self.start):
+            raise ConfigError("periods.end", self.end, f"a day after periods.start={self.start}")
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,15 @@ class Periods:
 
 def days_text(days: Sequence[int]) -> str:
     """First and last date of ascending days, and how many there are."""
-    count = f"{len(days)} day{'s' * (len(days) != 1)}"
+    count = _count(len(days))
     if not days:
         return count
     first, last = format_date(days[0]), format_date(days[-1])
     return f"{first}, {count}" if first == last else f"{first} … {last}, {count}"
+
+
+def _count(days: int) -> str:
+    return f"{days} day{'s' * (days != 1)}"
 
 
 def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> Periods:
@@ -162,6 +168,6 @@ def _check(parts: Periods, config: PeriodsConfig, total: int) -> None:
     empty = [name for name, asked in needed.items() if asked and not getattr(parts, name)]
     if empty:
         raise ApexError(
-            f"{total} days are too few: nothing is left for {', '.join(empty)}. Import or "
-            "synthesize more days, or change periods.extractor, periods.validation, periods.test"
+            f"{_count(total)} {'is' if total == 1 else 'are'} too few: nothing is left for "
+            f"{', '.join(empty)}. Import or synthesize more days, or change periods.extractor, periods.validation, periods.test"
         )

@@ -103,6 +103,16 @@ def test_impossible_values_name_their_field(field, value):
         PeriodsConfig(**{field: value})
 
 
+def test_an_end_before_the_start_is_refused_with_both():
+    with pytest.raises(ConfigError, match=r"periods\.end='2022-02-03'.*periods\.start=2023-02-01"):
+        PeriodsConfig(start="2023-02-01", end="2022-02-03")
+
+
+def test_one_day_is_too_few():
+    with pytest.raises(ApexError, match="1 day is too few: nothing is left for"):
+        split_days(days(1), PeriodsConfig(), HORIZON)
+
+
 def test_validation_and_test_cannot_take_everything():
     with pytest.raises(ConfigError, match=r"periods\.validation"):
         PeriodsConfig(validation=0.5, test=0.5)
