@@ -71,34 +71,28 @@ class ClockStack(nn.Module):
 
 
 class ClockStacks(nn.Module):
-    """A stack for every (clock, window length) in use, concatenated: [B, size] → [B, width].
-
-    dropout: share of (row, clock) pairs whose features are dropped whole while training, so that
-    no prediction hangs on one clock alone; the slow ones change so little that they tell dates
-    apart.
-    """
+    """A stack for every (clock, window length) in use; their features one after the other."""
 
     def __init__(
-        self,
-        blocks: tuple[Block, ...],
-        offsets: Mapping[str, slice],
-        config: StackConfig,
-        dropout: float = 0.0,
+        self, blocks: tuple[Block, ...], offsets: Mapping[str, slice], config: StackConfig
     ) -> None:
         super().__init__()
         stacks = {}
+        self.clocks: list[str] = []
         for (clock, window), group in groupby(
             sorted(blocks, key=lambda b: (b.clock, b.window)), key=lambda b: (b.clock, b.window)
         ):
             stacks[f"clock_{clock}_{window}"] = ClockStack(tuple(group), offsets, config)
+            self.clocks.append(clock)
         self.stacks = nn.ModuleDict(stacks)
         self.width = len(stacks) * config.features
-        self.dropout = nn.Dropout1d(dropout)
+
+    def features(self, flat: Tensor) -> Tensor:
+        """Flat state [B, size] → [B, stacks, features], before the nonlinearity."""
+        return torch.stack([stack(flat) for stack in self.stacks.values()], 1)
 
     def forward(self, flat: Tensor) -> Tensor:
         """Flat state [B, size] → [B, width]. Not normalised: inputs are scale-free already, and
         how far a price has gone, not its pattern alone, is what a trade's costs are held against.
         """
-        parts = [stack(flat) for stack in self.stacks.values()]
-        clocks = self.dropout(torch.stack(parts, 1))
-        return functional.gelu(clocks.flatten(1))
+        return functional.gelu(self.features(flat).flatten(1))

@@ -92,7 +92,7 @@ class DuelingConfig:
 class CNNConfig:
     """The multi-timeframe CNN that is pretrained and then frozen.
 
-    stack: the convolution stacks, one a clock. The default gives 1.8 M parameters on ``eth_full``.
+    stack: the convolution stacks, one a clock. The default gives 1.9 M parameters on ``eth_full``.
     trunk: width of the layer that joins the clocks.
     dropout: share of the trunk's units dropped while fitting.
     clock_dropout: share of (row, clock) pairs dropped whole while fitting.
@@ -102,7 +102,7 @@ class CNNConfig:
         default_factory=lambda: StackConfig(channels=(64, 128), features=256)
     )
     trunk: int = 512
-    dropout: float = 0.3
+    dropout: float = 0.5
     clock_dropout: float = 0.2
 
     def __post_init__(self) -> None:
@@ -120,9 +120,10 @@ class PretrainConfig:
         whichever comes first ends it, and the learning rate follows the nearer one. With a limit
         in seconds the result depends on the machine's speed.
     batch_size: rows of a batch; ``mirror_share`` of them are taken from the mirrored market.
-    learning_rate, weight_decay: of AdamW; the rate warms up over ``warmup`` steps, then falls as
-        a cosine to a twentieth.
-    grad_clip: largest norm of the gradient.
+    learning_rate, weight_decay: of AdamW, which fits the deep path; the rate warms up over
+        ``warmup`` steps, then falls as a cosine to a twentieth.
+    linear_rate: of the linear path's gradient descent, in units of the largest stable rate.
+    grad_clip: largest norm of the deep path's gradient.
     validation_share: last part of the slice that is kept for validation, after an embargo of the
         longest horizon.
     validation_rows: at most so many validation rows, evenly spread, are looked at.
@@ -132,6 +133,8 @@ class PretrainConfig:
     half_weight_labels: independent labels (the fitting time over the horizon) with which a horizon
         has half of its full weight. Long horizons repeat a few labels over thousands of rows:
         counted like short ones, they teach the network to tell the dates apart.
+    half_weight_bars: bars of a clock, closed in the fitting time, with which its windows are
+        believed by half. Fewer bars tell the dates apart and teach nothing else.
     average: decay per step of the averaged weights that are validated and frozen, 0 for none.
     magnitude_weight, volatility_weight, pivot_weight: weights of those losses against the mean
         cross-entropy of the directions.
@@ -142,8 +145,9 @@ class PretrainConfig:
     seconds: float = 0.0
     batch_size: int = 256
     mirror_share: float = 0.5
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     weight_decay: float = 0.1
+    linear_rate: float = 1.0
     warmup: int = 50
     grad_clip: float = 1.0
     validation_share: float = 0.2
@@ -151,8 +155,9 @@ class PretrainConfig:
     evaluate_every: int = 100
     patience: int = 0
     round_trip_cost: float = 0.0004
-    half_weight_labels: float = 300.0
-    average: float = 0.98
+    half_weight_labels: float = 3000.0
+    half_weight_bars: float = 1000.0
+    average: float = 0.99
     magnitude_weight: float = 0.2
     volatility_weight: float = 0.2
     pivot_weight: float = 0.2
@@ -163,10 +168,11 @@ class PretrainConfig:
             _whole(f"pretrain.{name}", getattr(self, name))
         for name in ("warmup", "patience", "baseline_rows"):
             _whole(f"pretrain.{name}", getattr(self, name), least=0)
-        for name in ("learning_rate", "grad_clip"):
+        for name in ("learning_rate", "linear_rate", "grad_clip"):
             _positive(f"pretrain.{name}", getattr(self, name))
         for name in (
             "seconds", "weight_decay", "round_trip_cost", "half_weight_labels",
+            "half_weight_bars",
             "magnitude_weight", "volatility_weight", "pivot_weight",
         ):  # fmt: skip
             value = getattr(self, name)

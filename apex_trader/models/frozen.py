@@ -18,13 +18,13 @@ from torch import Tensor
 
 from apex_trader.errors import ApexError, DataError, MismatchError
 from apex_trader.models.config import CNNConfig, StackConfig
-from apex_trader.models.extractor import ROW_SIZE, CNNExtractor
-from apex_trader.state.gather import MarketTables, gather
+from apex_trader.models.extractor import ROW_SIZE, CNNExtractor, both_sides
+from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 
 #: Raised when the network's code changes what the same weights mean.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class FrozenExtractor:
@@ -98,10 +98,8 @@ class FrozenExtractor:
             if wanted is not None and not wanted[start:stop].any():
                 continue
             rows = torch.arange(first + start, first + stop, device=device)
-            for side in (0, 1):
-                mirror = torch.full((stop - start,), bool(side), device=device)
-                windows = gather(tables, rows, mirror, blocks=self.network.block_names)
-                out[start:stop, side] = self.network(windows).rows().half()
+            for side, output in enumerate(both_sides(self.network, tables, rows)):
+                out[start:stop, side] = output.rows().half()
             self._check_finite(out[start:stop], first + start)
         return out
 

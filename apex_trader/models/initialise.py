@@ -17,7 +17,8 @@ def initialise(module: nn.Module, generator: torch.Generator | None) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.orthogonal_(layer.weight, math.sqrt(2.0), generator=generator)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def shrink(layer: nn.Linear, gain: float) -> None:

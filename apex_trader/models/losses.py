@@ -97,8 +97,13 @@ def horizon_shares(labels: NDArray[np.float64], half_weight_labels: float) -> ND
     Overlapping labels are no news: what a horizon has to teach grows with the independent ones
     (López de Prado 2018, ch. 4, sample uniqueness), and saturates: n / (n + half_weight_labels).
     """
-    weight = labels / np.maximum(labels + half_weight_labels, 1e-12)
+    weight = np.array([saturating(n, half_weight_labels) for n in labels])
     return np.asarray(weight / weight.sum(), np.float32)
+
+
+def saturating(count: float, half: float) -> float:
+    """n / (n + half): how far ``count`` independent observations are believed, 0 to 1."""
+    return float(count / max(count + half, 1e-12))
 
 
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -12,24 +12,32 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from apex_trader.errors import DataError, MismatchError
 from apex_trader.models.config import CNNConfig, PretrainConfig
-from apex_trader.models.extractor import CLASSES, CNNExtractor, ExtractorOutput, inverse_magnitude
+from apex_trader.models.extractor import (
+    CLASSES,
+    CNNExtractor,
+    ExtractorOutput,
+    both_sides,
+    inverse_magnitude,
+)
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.models.judge import judge
 from apex_trader.models.labels import Labels, label_rows
-from apex_trader.models.losses import Targets, horizon_shares, pretrain_loss
+from apex_trader.models.losses import Targets, horizon_shares, pretrain_loss, saturating
+from apex_trader.models.wide_deep import WideDeepOptimiser
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.schema import HORIZONS
 from apex_trader.state.segment import Segment
+from apex_trader.time import CLOCKS
 
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-#: The learning rate ends at this share of its height.
-_FINAL_RATE = 0.05
+#: Rows that the linear path's rate is measured on.
+_RATE_ROWS = 512
 #: Rows that are passed through the network at once outside fitting.
 _EVALUATION_BATCH = 512
 
@@ -101,13 +109,29 @@ class Pretrainer:
         else:
             _check_initial(initial, self.tables, self.cnn)
             self.network.load_state_dict(initial.network.state_dict())
+        self.network.believe(self._trust())
         self.network.to(self.tables.device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimiser = _optimiser(self.network, self.config)
+        self.optimiser = WideDeepOptimiser(self.network, self._sample_inputs(), self.config)
         self.step_count, self.seconds, self._stale = 0, 0.0, 0
         self.best_loss, self.best_step = math.inf, 0
         self.best_weights = _copy(self.network.state_dict())
         self.metrics: dict[str, float] = {}
+
+    def _trust(self) -> dict[str, float]:
+        """How far each clock is believed: n / (n + ``half_weight_bars``), n its bars in the fit."""
+        span = len(self.fit_rows) * self.tables.schema.decision_interval
+        return {
+            clock: saturating(span / CLOCKS[clock], self.config.half_weight_bars)
+            for clock in self.tables.schema.clocks
+        }
+
+    def _sample_inputs(self) -> Tensor:
+        """Windows of some rows to fit on, half of them mirrored."""
+        rows = _evenly(self.fit_rows, _RATE_ROWS)
+        index = torch.from_numpy(rows).to(self.tables.device)
+        mirror = torch.arange(len(rows), device=index.device) % 2 == 0
+        return gather(self.tables, index, mirror, blocks=self.network.block_names)
 
     def _start_at_base_rates(self) -> None:
         """Biases of the heads: what the fitting rows' averages say, the same for up and down.
@@ -173,9 +197,6 @@ class Pretrainer:
 
     def _step(self) -> Tensor:
         config, device = self.config, self.tables.device
-        rate = config.learning_rate * _schedule(self.step_count, config.warmup, self.progress)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         rows = self._rng.choice(self.fit_rows, config.batch_size)
         mirrored = np.arange(config.batch_size) < round(config.mirror_share * config.batch_size)
         index = torch.from_numpy(rows).to(device)
@@ -183,14 +204,12 @@ class Pretrainer:
         valid = torch.from_numpy(self.fit_valid[rows]).to(device)
         pivot = torch.from_numpy(self.fit_pivot[rows]).to(device)
         self.network.train()
+        windows = gather(self.tables, index, mirror, blocks=self.network.block_names)
         with _seeded(device, int(self._rng.integers(2**62))):
-            output = self._forward(self.network, index, mirror)
+            output = self.network(windows)
         targets = self._targets.take(index, mirror)
         loss = pretrain_loss(output, targets, valid, pivot, self._shares, config).total
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.grad_clip)
-        self.optimiser.step()
+        self.optimiser.step(loss, self.step_count, self.progress)
         self.step_count += 1
         self._average()
         return loss.detach()
@@ -205,22 +224,12 @@ class Pretrainer:
                 1.0 - decay if self.config.average else 1.0,
             )
 
-    def _forward(
-        self, network: CNNExtractor, rows: Tensor, mirror: Tensor | None
-    ) -> ExtractorOutput:
-        windows = gather(self.tables, rows, mirror, blocks=network.block_names)
-        output: ExtractorOutput = network(windows)
-        return output
-
     @torch.no_grad()
     def _predict(self, rows: I64) -> ExtractorOutput:
-        device = self.tables.device
-        parts = [
-            self._forward(
-                self.averaged, torch.from_numpy(rows[i : i + _EVALUATION_BATCH]).to(device), None
-            )
-            for i in range(0, len(rows), _EVALUATION_BATCH)
-        ]
+        parts = []
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            at = torch.from_numpy(rows[start : start + _EVALUATION_BATCH]).to(self.tables.device)
+            parts.append(both_sides(self.averaged, self.tables, at)[0])
         return ExtractorOutput(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _validate(self, fit_loss: float) -> None:
@@ -251,7 +260,7 @@ class Pretrainer:
             "pretrain/validation_pivot": float(losses.pivot),
             "pretrain/best_loss": self.best_loss,
             "pretrain/best_step": float(self.best_step),
-            "pretrain/learning_rate": float(self.optimiser.param_groups[0]["lr"]),
+            "pretrain/learning_rate": self.optimiser.rate,
         }
 
     def freeze(self) -> FrozenExtractor:
@@ -329,26 +338,6 @@ def _evenly(rows: I64, most: int) -> I64:
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-
-
-def _schedule(step: int, warmup: int, progress: float) -> float:
-    """Share of the learning rate: a linear warm-up, then a cosine down to a twentieth."""
-    rise = min(1.0, (step + 1) / (warmup + 1))
-    fall = 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
-    return rise * (_FINAL_RATE + (1.0 - _FINAL_RATE) * fall)
-
-
-def _optimiser(network: nn.Module, config: PretrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: shrinking biases and gains regularises nothing."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 
 from apex_trader.errors import ApexError, DataError, MismatchError
 from apex_trader.models.config import CNNConfig, StackConfig
-from apex_trader.models.extractor import CNNExtractor
+from apex_trader.models.extractor import CNNExtractor, both_sides
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.schema import Schema
@@ -47,12 +47,11 @@ def tables(segments: list[Segment], schema: Schema) -> MarketTables:
 def test_rows_do_not_depend_on_the_batch_they_are_computed_in(
     frozen: FrozenExtractor, tables: MarketTables
 ) -> None:
-    names = frozen.network.block_names
     index = torch.arange(100, 164)
     with torch.no_grad():
-        whole = frozen.network(gather(tables, index, blocks=names)).rows()
+        whole = both_sides(frozen.network, tables, index)[0].rows()
         single = torch.cat(
-            [frozen.network(gather(tables, row[None], blocks=names)).rows() for row in index]
+            [both_sides(frozen.network, tables, row[None])[0].rows() for row in index]
         )
     assert float((whole - single).abs().max()) < 1e-5
     rows = frozen.rows(tables, 100, 64, batch=7)
@@ -77,6 +76,16 @@ def test_the_second_axis_is_the_mirrored_market(
     np.testing.assert_allclose(plain[:, 0], mirrored[:, 1], atol=1e-3)
     np.testing.assert_allclose(plain[:, 1], mirrored[:, 0], atol=1e-3)
     assert np.abs(plain[:, 0].astype(np.float32) - plain[:, 1]).max() > 0.1
+
+
+def test_of_a_mirrored_market_it_says_exactly_the_opposite(
+    frozen: FrozenExtractor, tables: MarketTables
+) -> None:
+    rows = frozen.rows(tables, 100, 64)
+    plain, mirrored = (rows[:, side, 512:].float().view(-1, 4, 4) for side in (0, 1))
+    even = torch.tensor([-1.0, 1.0, 1.0, 1.0])  # direction turns round, the others are even
+    torch.testing.assert_close(mirrored, plain * even, rtol=0, atol=1e-3)
+    assert plain[:, :, 0].abs().max() > 0.05
 
 
 def test_attached_rows_are_what_the_state_receives(
