@@ -13,6 +13,7 @@ Any setting can be changed as name=value; ``--cfg job`` prints them all.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def _job(composed: DictConfig) -> None:
     overrides = list(hydra_config.overrides.task)
     code = run_command(lambda: train(_resolve(composed, overrides), RunFolder(folder)))
     if code:
+        with suppress(OSError):
+            folder.rmdir()  # empty: nothing was begun in it
         sys.exit(code)
 
 

@@ -73,13 +73,15 @@ def started(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
 
 @pytest.mark.slow
 def test_a_market_that_is_not_there_is_said_in_one_line_and_nothing_is_made(tmp_path):
-    done = started(["+experiment=eth_minutes", "market.store=nowhere"], tmp_path)
+    words = ["+experiment=eth_minutes", "market.store=nowhere", "hydra.run.dir=mine"]
+    done = started(words, tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "nowhere has no binance:ETHUSDT" in done.stderr
     assert "python -m apex_trader.data import" in done.stderr
     assert not list(tmp_path.rglob("config.yaml"))
     assert not (tmp_path / "nowhere").exists()
+    assert not (tmp_path / "mine").exists()
 
 
 @pytest.mark.slow

@@ -169,5 +169,6 @@ def _check(parts: Periods, config: PeriodsConfig, total: int) -> None:
     if empty:
         raise ApexError(
             f"{_count(total)} {'is' if total == 1 else 'are'} too few: nothing is left for "
-            f"{', '.join(empty)}. Import or synthesize more days, or change periods.extractor, periods.validation, periods.test"
+            f"{', '.join(empty)}. Import or synthesize more days, or change "
+            "periods.extractor, periods.validation, periods.test"
         )
