@@ -87,7 +87,9 @@ def main() -> None:
     parser.add_argument("--markets", nargs="+", default=list(MARKETS), choices=MARKETS)
     parser.add_argument("--clock", choices=("1s", "1m"), default="1s")
     parser.add_argument("--days", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=0.0, help="of fitting at most, 0: no limit")
+    parser.add_argument(
+        "--seconds", type=float, default=0.0, help="of fitting at most, 0: no limit"
+    )
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--evaluate-every", type=int, default=50)
     parser.add_argument("--validation-share", type=float, default=0.3)

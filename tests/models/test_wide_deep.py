@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,7 @@ def test_descent_at_the_stable_rate_never_climbs(seed: int, scale: float, shared
     x = rng.standard_normal((64, 20)) + shared * rng.standard_normal(20)
     inputs, y = torch.from_numpy(x * scale), torch.from_numpy(rng.integers(0, 3, 64))
     losses = softmax_regression(inputs, y, stable_rate(inputs), 30)
-    assert all(after <= before + 1e-9 for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before + 1e-9 for before, after in pairwise(losses))
 
 
 def optimised(steps: int, seed: int = 0) -> tuple[CNNExtractor, WideDeepOptimiser]:
