@@ -24,9 +24,16 @@ _BINANCE_TYPES = {"binance": "spot", "binanceusdm": "linear", "binancecoinm": "i
 STREAM_CACHE = 10_000
 
 
-def rest(config: ExchangeConfig) -> Any:
-    """A ``ccxt.async_support`` client. To be closed with ``await client.close()``."""
-    return _client(ccxt.async_support, config)
+def rest(config: ExchangeConfig, *, microseconds: bool = False) -> Any:
+    """A ``ccxt.async_support`` client. To be closed with ``await client.close()``.
+
+    microseconds: have Binance's spot market state times in microseconds, as in its archive since
+    2025. Only ``pages`` understands them: ccxt's own methods (``fetch_time``) would not.
+    """
+    client = _client(ccxt.async_support, config)
+    if microseconds and config.exchange == "binance":
+        client.headers = {**(client.headers or {}), "X-MBX-TIME-UNIT": "MICROSECOND"}
+    return client
 
 
 def streaming(config: ExchangeConfig) -> Any:

@@ -90,6 +90,11 @@ def unified_funding(rows: Sequence[Mapping[str, Any]], origin: str = "funding") 
     )
 
 
+def micros(time: int) -> int:
+    """A time in milliseconds or microseconds (the value tells which), in microseconds."""
+    return time if time >= EARLIEST else time * 1000
+
+
 def no_trades() -> Trades:
     """No trades, with ids: appending to it keeps the ids of what is appended."""
     none = empty("trades")
