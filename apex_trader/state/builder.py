@@ -3,70 +3,32 @@
 Recursions of the 1 m clock and of coarser ones start at the first bar of the history and are
 computed once a builder. Those of the 1 s clock start at the beginning of the UTC day before the
 segment's: 288 half-lives later nothing older is left in float64, and any day's tables come out with
-the same bits wherever and in whatever order they are computed.
+the same bits wherever and in whatever order they are computed. ``state.live`` computes the same
+tables while the market goes on, with the same functions.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apex_trader.errors import ApexError, ConfigError
-from apex_trader.market import intervals
-from apex_trader.market.fills import FillConfig
-from apex_trader.market.resample import bars_from_seconds
+from apex_trader.errors import ApexError
+from apex_trader.market.fills import FillConfig, order_fills
 from apex_trader.market.source import MarketSource
-from apex_trader.state.clock_tables import ClockTables, DayView, Side, clock_tables
+from apex_trader.state.assembly import clip_shares, day_tables, not_provided
+from apex_trader.state.clock_tables import ClockTables, DayView, clock_tables
 from apex_trader.state.decisions import Day, clock_window, decisions, stretch_numbers
-from apex_trader.state.identity import ContentChain, content_digest
+from apex_trader.state.identity import SegmentKeys
+from apex_trader.state.markets import Markets, Need, bar_side, day_base, second_side
 from apex_trader.state.outcomes import fill_prices, outcomes, own_bars
-from apex_trader.state.schema import CLIP, Schema
+from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
-from apex_trader.state.structure import MINUTES, StructureHistory
-from apex_trader.time import CLOCKS, DAY, SECOND, format_date
+from apex_trader.state.structure import MINUTES, StructureHistory, second_closes
+from apex_trader.time import DAY, format_date
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-
-
-#: Minute bars that pivots and regime need before enough of their columns exist: the eighth level-5
-#: pivot can be 15,700 minutes old, and the regime's longest window is 30 days.
-LEAST_MINUTES = {"pivots": 20_000, "regime": 20_000}
-
-
-@dataclass(frozen=True)
-class Need:
-    """How many bars of a market's clock a block needs before it can be decided on."""
-
-    block: str
-    clock: str
-    rows: int
-    source: MarketSource
-
-    @cached_property
-    def enough_from(self) -> int:
-        """Close, µs, of the bar with which there are enough; far in the future if never."""
-        bars = self.source.bars(self.clock)
-        if len(bars) < self.rows:
-            return int(np.iinfo(np.int64).max)
-        return int(bars.ts[self.rows - 1]) + bars.step
-
-    def complaint(self, day: int) -> str:
-        """What is missing on a day, and the remedy."""
-        bars = self.source.bars(self.clock)
-        there = int(np.searchsorted(bars.ts + bars.step, day + DAY, side="right"))
-        market = self.source.info.market
-        return (
-            f"{market} has too little history for {format_date(day)}: block {self.block!r} needs "
-            f"{self.rows:,} {self.clock} bars before it and there are {there:,}. Import "
-            f"{market} {self.clock} bars (or finer ones) of earlier days, or begin later"
-        )
 
 
 class SegmentBuilder:
@@ -87,16 +49,9 @@ class SegmentBuilder:
     ) -> None:
         self.schema, self.primary, self.reference = schema, primary, reference
         self.fills = fills or FillConfig()
-        step = CLOCKS[schema.fast_clock]
-        if schema.decision_interval % step or DAY % schema.decision_interval:
-            raise ConfigError(
-                "state.decision_interval",
-                schema.decision_interval,
-                f"a multiple of the {schema.fast_clock} clock's {step} µs that divides a day",
-            )
-        self.fills.check(schema.decision_interval, bars=schema.fast_clock != "1s")
+        self.markets = Markets(schema, primary, reference, self.fills)
+        self._keys = SegmentKeys(schema, self.fills)
         self._history: dict[str, ClockTables] = {}
-        self._chains: dict[tuple[str, str], ContentChain] = {}
         self._structure: StructureHistory | None = None
 
     def days(self) -> list[int]:
@@ -116,11 +71,12 @@ class SegmentBuilder:
                 f"{self.primary.info.market} has no {self._fast_kind()}: import some, or choose a "
                 f"schema without the {self.schema.fast_clock} clock"
             )
-        enough = days[days + DAY > self._as_of()]
+        as_of = self.markets.as_of
+        enough = days[days + DAY > as_of]
         if len(enough) == 0:
             raise ApexError(
                 f"{self.primary.info.market}: every day lies before the look-back market's basis "
-                f"was measured ({format_date(self._as_of())}): import later days"
+                f"was measured ({format_date(as_of)}): import later days"
             )
         first = max(need.enough_from for need in self._needs)
         kept = enough[enough + DAY > first]
@@ -138,16 +94,15 @@ class SegmentBuilder:
         if day % DAY:
             raise ApexError(f"{day} is not the start of a UTC day")
         self._check_history(day)
-        ends = [s.end for s in (self.primary, self.reference) if s is not None]
-        ts = np.arange(day, min(day + DAY, *(end + 1 for end in ends)), self._interval)
+        ts = np.arange(day, min(day + DAY, self.markets.end + 1), self._interval)
         if len(ts) == 0:
             raise ApexError(f"{format_date(day)} lies behind the end of the market data")
         seen = self._see(day, ts)
         known = decisions(self.schema, seen)
-        tables = self._tables(seen)
-        events = self._minutes().events(ts, self._interval)
+        tables = day_tables(self.schema, seen)
+        prices = fill_prices(self.primary, self.schema.fast_clock, day, day + DAY, self.fills)
         return Segment(
-            key=self._key(day),
+            key=self._keys.key(day, self.primary, self.reference),
             schema=self.schema.fingerprint,
             market=self.primary.info.market,
             day=day,
@@ -160,14 +115,16 @@ class SegmentBuilder:
                 self._interval,
                 known.decidable,
                 stretch_numbers(self.schema, seen),
-                fill_prices(self.primary, self.schema.fast_clock, day, day + DAY, self.fills),
+                order_fills(
+                    ts, prices, self.fills.latency, self.fills.max_fill_wait, self.fills.bar_fill
+                ),
                 self.fills,
                 self.primary.funding(day, day + DAY + self.fills.latency + 1),
             ),
-            pivot_events=events,
-            cannot_provide=self._cannot_provide(tables),
+            pivot_events=self._minutes().events(ts, self._interval),
+            cannot_provide=not_provided(self.schema, tables),
             synthetic=self.primary.info.synthetic is not None,
-            clip_share=self._clip_shares(tables),
+            clip_share=clip_shares(self.schema, tables),
         )
 
     @property
@@ -181,41 +138,32 @@ class SegmentBuilder:
         views = {c: DayView.of(tables.grid, ts, self._window(c)) for c, tables in clocks.items()}
         fast = self.schema.fast_clock
         base = (
-            _base(clocks[fast].primary.close, views[fast]),
-            _base(clocks[fast].follower.last_close, views[fast]),
+            day_base(clocks[fast].primary.close, views[fast]) or 0.0,
+            day_base(clocks[fast].follower.last_close, views[fast]) or 0.0,
         )
-        seconds = clocks.get("1s")
-        structure = self._minutes().day(views[MINUTES], base[0], seconds)
-        own = self._own_price(clocks[fast], views[fast])
-        return Day(ts, clocks, views, structure, base, self._unavailable(), self._as_of(), own)
-
-    def _own_price(self, tables: ClockTables, view: DayView) -> NDArray[np.bool_]:
-        """[n]: the newest price of each decision is the market's own: there, it can be traded."""
-        if self.primary.info.lookback is None:
-            return np.ones(len(view.last), np.bool_)
-        grid = tables.grid
-        opens = grid.ts[~grid.carried][grid.source]
-        covered = self.primary.coverage(self.schema.fast_clock)
-        own = intervals.covers(covered, opens, grid.step).astype(np.float64)
-        return np.asarray(view.at_last(own) == 1.0)
+        residual = None
+        if "1s" in clocks and self.reference is not None and len(clocks["1s"].grid):
+            residual = self._minutes().residual()
+            residual.extend(second_closes(clocks["1s"]))
+        view = views[MINUTES]
+        structure = self._minutes().rows(view.low, view.high, base[0], residual).known(view.row)
+        own = self.markets.own_price(clocks[fast], views[fast])
+        unavailable, as_of = self.markets.unavailable(), self.markets.as_of
+        return Day(ts, clocks, views, structure, base, unavailable, as_of, own)
 
     def _window(self, clock: str) -> int:
         return clock_window(self.schema, clock) if clock in self.schema.clocks else 1
 
     def _clock(self, clock: str, day: int) -> ClockTables:
+        gap = self.markets.max_gap(clock)
         if clock == "1s":
-            return self._second_tables(day)
+            sides = [second_side(source, day - DAY, day) for source in self.markets.sources]
+            return clock_tables(clock, sides[0], sides[1] if sides[1:] else None, gap)[0]
         if clock not in self._history:
-            gap = self.schema.max_gap if clock == self.schema.fast_clock else None
-            reference = None if self.reference is None else _bar_side(self.reference, clock)
-            primary = _bar_side(self.primary, clock)
-            self._history[clock] = clock_tables(clock, primary, reference, gap)
+            sides = [bar_side(source, clock) for source in self.markets.sources]
+            reference = sides[1] if sides[1:] else None
+            self._history[clock] = clock_tables(clock, sides[0], reference, gap)[0]
         return self._history[clock]
-
-    def _second_tables(self, day: int) -> ClockTables:
-        reference = None if self.reference is None else _second_side(self.reference, day)
-        primary = _second_side(self.primary, day)
-        return clock_tables("1s", primary, reference, self.schema.max_gap)
 
     def _minutes(self) -> StructureHistory:
         if self._structure is None:
@@ -227,85 +175,7 @@ class SegmentBuilder:
             )
         return self._structure
 
-    # --- what a segment holds --------------------------------------------------------------
-
-    def _tables(self, day: Day) -> dict[str, F32]:
-        tables: dict[str, F32] = {}
-        for block in self.schema.blocks:
-            if block.clock not in CLOCKS:
-                continue
-            if block.name in day.structure.tables:
-                tables[block.name] = day.structure.tables[block.name]
-                continue
-            values = day.views[block.clock].cut(day.clocks[block.clock].block(block.name))
-            base = day.base[block.symbol == "reference"]
-            final = np.clip(values, -CLIP, CLIP)
-            final[:, : block.anchored] = values[:, : block.anchored] - base
-            tables[block.name] = final.astype(np.float32)
-        return tables
-
-    def _clip_shares(self, tables: Mapping[str, F32]) -> dict[str, F64]:
-        shares = {}
-        for name, table in tables.items():
-            present = np.isfinite(table).sum(axis=0)
-            clipped = (np.abs(table) >= CLIP).sum(axis=0)
-            share = clipped / np.maximum(present, 1)
-            share[: self.schema.block(name).anchored] = np.nan
-            shares[name] = share
-        return shares
-
-    def _cannot_provide(self, tables: Mapping[str, F32]) -> tuple[str, ...]:
-        """Columns that need something of the source and are nowhere in the segment."""
-        return tuple(
-            f"{name}.{column.name}"
-            for name, table in tables.items()
-            for i, column in enumerate(self.schema.block(name).columns)
-            if column.needs is not None and not np.isfinite(table[:, i]).any()
-        )
-
-    def _unavailable(self) -> frozenset[str]:
-        """Columns that cannot be there whatever the day, known before any data is read."""
-        if self.reference is not None:
-            return frozenset()
-        return frozenset(
-            f"{block.name}.{column.name}"
-            for block in self.schema.blocks
-            for column in block.columns
-            if column.needs == "reference"
-        )
-
-    # --- identity --------------------------------------------------------------------------
-
-    def _key(self, day: int) -> str:
-        """Hex digest of the schema and of everything that the day's tables were computed from."""
-        digest = f"{self.schema.fingerprint} {day}".encode()
-        for name, source in (("primary", self.primary), ("reference", self.reference)):
-            if source is None:
-                continue
-            info = source.info
-            digest += f" {name} {info.market} {info.tick_size!r} {info.lookback!r}".encode()
-            for clock in sorted({*self.schema.clocks, MINUTES, "1h", "1d"} - {"1s"}):
-                chain = self._chains.get((name, clock))
-                if chain is None:
-                    chain = self._chains[name, clock] = ContentChain(source.bars(clock))
-                digest += chain.digest(day)
-            if name == "primary" and info.lookback is not None:
-                own = intervals.clip(source.coverage(self.schema.fast_clock), day - DAY, day + DAY)
-                digest += own.tobytes()
-            if self.schema.fast_clock == "1s":
-                digest += content_digest(b"", source.seconds(day - DAY, day + DAY))
-        trades = None
-        if self.schema.fast_clock == "1s":
-            trades = self.primary.trades(day, day + DAY)
-        funding = self.primary.funding(day, day + DAY + self.fills.latency + 1)
-        return content_digest(digest, trades, *funding).hex()
-
     # --- enough history --------------------------------------------------------------------
-
-    def _as_of(self) -> int:
-        sources = (self.primary, self.reference)
-        lookbacks = [s.info.lookback for s in sources if s is not None]
-        return max((b.as_of for b in lookbacks if b is not None), default=0)
 
     def _fast_kind(self) -> str:
         clock = self.schema.fast_clock
@@ -313,41 +183,10 @@ class SegmentBuilder:
 
     @cached_property
     def _needs(self) -> list[Need]:
-        """What each block on a bar clock needs of its market's history."""
-        needs = []
-        for block in self.schema.blocks:
-            source = self.reference if block.symbol == "reference" else self.primary
-            if block.clock in CLOCKS and block.clock != "1s" and source is not None:
-                rows = LEAST_MINUTES.get(block.name, self._rows(block.window))
-                needs.append(Need(block.name, block.clock, rows, source))
-        return needs
-
-    def _rows(self, window: int) -> int:
-        return math.ceil(self.schema.min_coverage * window)
+        return self.markets.needs()
 
     def _check_history(self, day: int) -> None:
         """ApexError when some block has too few bars for any decision of the day."""
         for need in self._needs:
             if need.enough_from > day + DAY:
                 raise ApexError(need.complaint(day))
-
-
-def _bar_side(source: MarketSource, clock: str) -> Side:
-    return Side(source.bars(clock), source.info.tick_size, source.end)
-
-
-def _second_side(source: MarketSource, day: int) -> Side:
-    seconds = source.seconds(day - DAY, day + DAY)
-    end = min(source.end // SECOND * SECOND, day + DAY)
-    return Side(bars_from_seconds(seconds), source.info.tick_size, end, seconds)
-
-
-def _base(close: F64, view: DayView) -> float:
-    """The last log price before the day, or the first one in it: known whenever it is used."""
-    seen = view.cut(close)
-    before = seen[: view.row[0] + 1]
-    known = np.flatnonzero(np.isfinite(before))
-    if len(known):
-        return float(before[known[-1]])
-    later = np.flatnonzero(np.isfinite(seen))
-    return float(seen[later[0]]) if len(later) else 0.0

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apex_trader.market.growing import join
 from apex_trader.market.types import Bars, Seconds
-from apex_trader.state.stretch import Grid, carry_bars, dense_grid, sparse_grid
-from apex_trader.state.tables import Follower, Table, bar_table, follow, reference_table, tick_table
+from apex_trader.state.stretch import Grid, GridCarry, carry_bars, dense_grid, sparse_grid
+from apex_trader.state.tables import (
+    BarCarry,
+    Follower,
+    ReferenceCarry,
+    ReferenceRows,
+    Table,
+    TickCarry,
+    bar_table,
+    follow,
+    reference_table,
+    tick_table,
+)
 from apex_trader.time import CLOCKS
 
 F64 = NDArray[np.float64]
@@ -56,32 +69,105 @@ class ClockTables:
         return self.primary.values if name.startswith("primary") else self.reference
 
 
+class SideCarry(NamedTuple):
+    """What a market's next rows on a clock go on from.
+
+    bar, second: its newest real one (second: where there are ticks). row: its newest row as a
+    follower, see ``follow``.
+    """
+
+    grid: GridCarry
+    bar: Bars
+    second: Seconds | None
+    table: BarCarry
+    ticks: TickCarry | None
+    row: ReferenceRows
+
+
+class ClockCarry(NamedTuple):
+    """What the next rows of a clock go on from; None for a market without any row so far."""
+
+    primary: SideCarry | None = None
+    reference: SideCarry | None = None
+    columns: ReferenceCarry | None = None
+
+
 def clock_tables(
-    clock: str, primary: Side, reference: Side | None, max_gap: int | None
-) -> ClockTables:
-    """Computes a clock's tables. max_gap µs: on the fast clock; None: windows go on across gaps."""
-    grid, bars = _on_grid(primary, clock, max_gap)
-    table = bar_table(bars, grid, primary.tick_size)
-    ticks = None
-    if primary.seconds is not None:
-        ticks = tick_table(primary.seconds, grid, primary.tick_size).values
-    unknown = np.full(len(grid), np.nan)
+    clock: str,
+    primary: Side,
+    reference: Side | None,
+    max_gap: int | None,
+    carry: ClockCarry | None = None,
+) -> tuple[ClockTables, ClockCarry]:
+    """Computes a clock's tables, and what rows to come go on from.
+
+    max_gap µs: on the fast clock; None: windows go on across gaps. carry: from an earlier call;
+    then the sides hold what is new since its ``end``, and the tables the rows that are new. Any
+    division of a history into calls gives the same rows, bit for bit.
+    """
+    past = carry or ClockCarry()
+    own = _SideTables.of(primary, clock, max_gap, past.primary)
+    unknown = np.full(len(own.grid), np.nan)
     follower, reference_bars = Follower(unknown, unknown, unknown, unknown), None
+    its_carry = past.reference
     if reference is not None:
-        its_grid, reference_bars = _on_grid(reference, clock, max_gap)
-        its_table = bar_table(reference_bars, its_grid, reference.tick_size)
-        follower = follow(grid, its_grid, its_table.close, its_table.sigma)
-    columns = reference_table(follower, table, grid)
-    return ClockTables(grid, bars, table, columns, follower, reference_bars, ticks)
+        alone = replace(reference, seconds=None)
+        its = _SideTables.of(alone, clock, max_gap, past.reference)
+        reference_bars, its_carry = its.bars, its.carry
+        rows = its.rows if past.reference is None else past.reference.row.followed_by(its.rows)
+        follower = follow(own.grid, rows)
+    columns, columns_carry = reference_table(follower, own.table, own.grid, past.columns)
+    tables = ClockTables(
+        own.grid, own.bars, own.table, columns, follower, reference_bars, own.ticks
+    )
+    return tables, ClockCarry(own.carry, its_carry, columns_carry)
 
 
-def _on_grid(side: Side, clock: str, max_gap: int | None) -> tuple[Grid, Bars]:
-    step = CLOCKS[clock]
+@dataclass(frozen=True)
+class _SideTables:
+    """One market's rows on a clock: those that are new."""
+
+    grid: Grid
+    bars: Bars
+    table: Table
+    ticks: F64 | None
+    carry: SideCarry | None
+
+    @classmethod
+    def of(cls, side: Side, clock: str, max_gap: int | None, past: SideCarry | None) -> Self:
+        bars, seconds = side.bars, side.seconds
+        if past is not None:
+            bars = join(past.bar, bars)
+            if past.second is not None and seconds is not None:
+                seconds = join(past.second, seconds)
+        grid = _grid(bars.ts, clock, max_gap, side.end, past)
+        on_grid = carry_bars(bars, grid)
+        table, bar_carry = bar_table(on_grid, grid, side.tick_size, past and past.table)
+        ticks = tick_carry = None
+        if seconds is not None:
+            tick, tick_carry = tick_table(seconds, grid, side.tick_size, past and past.ticks)
+            ticks = tick.values
+        rows = ReferenceRows(grid.ts, grid.step, table.close, table.sigma)
+        where = grid.carry(past and past.grid)
+        if where is None or len(grid) == 0:
+            return cls(grid, on_grid, table, ticks, past)
+        last = None if seconds is None else seconds.slice(len(seconds) - 1, len(seconds))
+        carry = SideCarry(
+            where, bars.slice(len(bars) - 1, len(bars)), last, bar_carry, tick_carry, rows.newest
+        )
+        return cls(grid, on_grid, table, ticks, carry)
+
+    @property
+    def rows(self) -> ReferenceRows:
+        """As a follower."""
+        return ReferenceRows(self.grid.ts, self.grid.step, self.table.close, self.table.sigma)
+
+
+def _grid(ts: I64, clock: str, max_gap: int | None, end: int, past: SideCarry | None) -> Grid:
+    earlier = None if past is None else past.grid
     if max_gap is None:
-        grid = sparse_grid(side.bars.ts, step)
-    else:
-        grid = dense_grid(side.bars.ts, step, max_gap, side.end)
-    return grid, carry_bars(side.bars, grid)
+        return sparse_grid(ts, CLOCKS[clock], earlier)
+    return dense_grid(ts, CLOCKS[clock], max_gap, end, earlier)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.market import intervals
-from apex_trader.market.fills import FillConfig, order_fills
+from apex_trader.market.fills import FillConfig
 from apex_trader.market.source import MarketSource
 from apex_trader.market.types import Bars, Seconds, Trades
 from apex_trader.state.segment import Outcomes
@@ -51,18 +51,19 @@ def outcomes(
     interval: int,
     decidable: Bool,
     stretch: I64,
-    prices: Trades | Seconds | Bars,
+    filled: tuple[F64, I64],
     fills: FillConfig,
     funding: tuple[I64, F64],
 ) -> Outcomes:
     """The outcomes of decisions at ``ts`` [n], µs.
 
-    decidable [n]; stretch [n]: which stretch of trading each lies in (-1: none). funding: times
-    and rates of the payments, up to a latency behind the last decision interval. Exchanges stamp
-    them some milliseconds late: one at a decision, or behind it before an order of that decision
-    could trade, is charged to the position held into the decision.
+    decidable [n]; stretch [n]: which stretch of trading each lies in (-1: none). filled: from
+    ``order_fills``. funding: times and rates of the payments, up to a latency behind the last
+    decision interval. Exchanges stamp them some milliseconds late: one at a decision, or behind
+    it before an order of that decision could trade, is charged to the position held into the
+    decision.
     """
-    fill, fill_ts = order_fills(ts, prices, fills.latency, fills.max_fill_wait, fills.bar_fill)
+    fill, fill_ts = filled
     going_on = np.zeros(len(ts), np.bool_)
     going_on[:-1] = decidable[:-1] & decidable[1:] & (stretch[:-1] == stretch[1:])
     next_row = np.where(going_on, np.arange(1, len(ts) + 1), -1).astype(np.int32)

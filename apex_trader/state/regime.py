@@ -11,13 +11,14 @@ No hidden-Markov labels: each refit would repaint the past.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from apex_trader.errors import ConfigError, DataError
+from apex_trader.market.growing import GrowingArrays
 from apex_trader.market.types import Bars
 from apex_trader.state.ew import (
     ew_autocorrelation,
@@ -60,6 +61,13 @@ _VARIANCE_BARS, _VARIANCE_LAG = 240, 10
 _ADX_BARS = 14
 #: A sum of squares below this share of what it was subtracted from is rounding, not variance.
 _ROUNDING = 1e-12
+#: Minutes that all windows but the weeks' ones reach back: a day and what that needs before it.
+_WINDOW_MINUTES = _DAY_BARS + _HOUR_BARS
+#: Seconds of the returns whose residual is taken.
+_RESIDUAL_LAG = 60
+#: Columns of a minute bar, and of what an hour's figures are made of.
+_MINUTE_COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+_HOUR_SOURCES = ("ts", "change", "volume")
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,14 @@ class SecondCloses:
     """Log closes of both symbols on consecutive seconds; n seconds.
 
     ts [n] start of the second, µs; primary, reference [n] log price at its end, carried where
-    there was no trade, NaN before the first.
+    there was no trade, NaN before the first. gap [n]: the second lies in a gap of trading; None
+    where there is none.
     """
 
     ts: I64
     primary: F64
     reference: F64
+    gap: NDArray[np.bool_] | None = None
 
 
 class RegimeCarry(NamedTuple):
@@ -132,23 +142,102 @@ def regime_table(
         if bars.clock != clock:
             raise ConfigError("clock", bars.clock, f"{clock} bars in this place")
     rows = _emitted(len(minutes), emit_from, emit_to)
-    state = RegimeCarry.start() if carry is None else carry
-    series, _ = _recursions(minutes.slice(0, rows.stop), reference_minutes, state, floor)
-    first = max(0, rows.start - LOOKBACK_MINUTES)
-    view = _View.of(minutes.slice(first, rows.stop), series, first, int(state.bars[0]))
-    columns = {
-        **_volatility(view, hours),
-        **_path(view, hours),
-        **_trend(view, days, floor),
-        **_volume(view, rows.start - first),
-        **{name: series[name][first:] for name in ("adx", "directional", "autocorrelation")},
-        "reference_correlation": series["reference_correlation"][first:],
-        "reference_residual": _residual(view, series, seconds, floor),
-    }
-    table = np.empty((len(rows), len(_NAMES)), np.float32)
-    for place, name in enumerate(_NAMES):
-        table[:, place] = np.clip(columns[name][rows.start - first :], -CLIP, CLIP)
+    history = RegimeHistory(floor, carry)
+    history.extend(minutes.slice(0, rows.stop), reference_minutes)
+    table = history.rows(rows.start, rows.stop, hours, days)
+    if seconds is not None and len(seconds.ts):
+        residual = SecondResidual(floor)
+        residual.extend(seconds)
+        residual.put(table, minutes.ts[rows.start : rows.stop])
     return table
+
+
+class RegimeHistory:
+    """The regime of minutes that grow: what a minute adds costs that minute alone.
+
+    Keeps the series that depend on the whole history; windows reach back from each row that is
+    asked for. Any division of the history into calls gives the same bits.
+    """
+
+    def __init__(self, floor: float = SIGMA_FLOOR, carry: RegimeCarry | None = None) -> None:
+        """floor, carry: see ``regime_table``."""
+        self._floor = floor
+        self._carry = RegimeCarry.start() if carry is None else carry
+        #: Minutes of the history before the first that was given, and forgotten ones of those.
+        self._offset, self._forgotten = int(self._carry.bars[0]), 0
+        self._series: GrowingArrays | None = None
+
+    def __len__(self) -> int:
+        """Minutes taken, forgotten ones too."""
+        return self._forgotten + (0 if self._series is None else len(self._series))
+
+    def extend(self, minutes: Bars, reference: Bars | None) -> None:
+        """Take minute bars of log prices that follow those before, and the reference's at the
+        same times."""
+        series, self._carry = _recursions(minutes, reference, self._carry, self._floor)
+        series |= {name: getattr(minutes, name) for name in _MINUTE_COLUMNS}
+        count = len(minutes)
+        if self._series is None:
+            self._series = GrowingArrays(**series, **_hours(series, 0, self._offset))
+            return
+        known = len(self._series)
+        first = max(0, known - 2 * _HOUR_BARS)
+        tail = {n: np.concatenate((self._series[n][first:], series[n])) for n in _HOUR_SOURCES}
+        hours = _hours(tail, len(tail["ts"]) - count, self._offset + self._forgotten + first)
+        self._series.append(**series, **hours)
+
+    def forget(self) -> None:
+        """Drop what no row can reach that is asked for later: rows from the end on."""
+        spare = (0 if self._series is None else len(self._series)) - LOOKBACK_MINUTES
+        if self._series is not None and spare > 0:
+            self._series.forget(spare)
+            self._forgotten += spare
+
+    def rows(self, start: int, stop: int, hours: Bars, days: Bars) -> F32:
+        """The columns [stop - start, 20] of minutes [start, stop), their residual that of minutes.
+
+        hours, days: bars of log prices; each row uses those closed by its minute's close.
+        """
+        table = np.empty((stop - start, len(_NAMES)), np.float32)
+        if stop == start or self._series is None:
+            return table
+        first = max(self._forgotten, start - _WINDOW_MINUTES)
+        low, high = first - self._forgotten, stop - self._forgotten
+        series = {name: self._series[name][low:high] for name in self._series.names}
+        view = _View.of(series, self._offset + first)
+        recursive = ("adx", "directional", "autocorrelation", "reference_correlation")
+        columns = {
+            **_volatility(view, hours),
+            **_path(view, hours),
+            **_trend(view, days, self._floor),
+            **{name: series[name] for name in recursive},
+            "reference_residual": series["residual"],
+        }
+        columns = {name: column[start - first :] for name, column in columns.items()}
+        columns |= self._long(start - self._forgotten, high)
+        for place, name in enumerate(_NAMES):
+            table[:, place] = np.clip(columns[name], -CLIP, CLIP)
+        return table
+
+    def _long(self, start: int, stop: int) -> dict[str, F64]:
+        """The columns whose windows are weeks of minutes, at rows [start, stop) of the series."""
+        assert self._series is not None
+        first = max(0, start - LOOKBACK_MINUTES)
+        names = ("ts", "hour_variance", "hour_volume", "volume_mean")
+        ts, variance, volume, usual = (self._series[name][first:stop] for name in names)
+        at = start - first
+        return {
+            "rv_1h_percentile": _percentile(ts, variance, at)[at:],
+            "volume_of_hour": _volume_of_hour(ts, volume, usual, at)[at:],
+        }
+
+
+def _hours(series: dict[str, F64], first: int, offset: int) -> dict[str, F64]:
+    """Realised variance and volume of the hour up to each minute from ``first`` on."""
+    change = series["change"]
+    variance = rolling_sum(change * change, _HOUR_BARS, offset) / _HOUR_BARS
+    volume = rolling_sum(series["volume"], _HOUR_BARS, offset)
+    return {"hour_variance": variance[first:], "hour_volume": volume[first:]}
 
 
 def regime_carry(
@@ -205,25 +294,28 @@ def rolling_min(values: F64, window: int, offset: int = 0) -> F64:
 class _View:
     """The minutes that the emitted rows can reach.
 
-    change: one-bar log returns; squares: their squares; epsilon: ε of a variance per minute;
-    usual_volume: EW mean of a minute's volume; previous: close before each bar; offset: minutes of
-    the history before these.
+    ts: open time; open, high, low, close: log prices; change: one-bar log returns; squares: their
+    squares; epsilon: ε of a variance per minute; previous: close before each bar; offset: minutes
+    of the history before these.
     """
 
-    bars: Bars
+    ts: I64
+    open: F64
+    high: F64
+    low: F64
+    close: F64
     change: F64
     squares: F64
     epsilon: F64
-    usual_volume: F64
     previous: F64
     offset: int
 
     @classmethod
-    def of(cls, bars: Bars, series: dict[str, F64], first: int, before: int) -> _View:
-        change = series["change"][first:]
+    def of(cls, series: dict[str, NDArray[Any]], offset: int) -> _View:
+        change = series["change"]
         return cls(
-            bars, change, change * change, EPSILON * series["squares"][first:],
-            series["volume"][first:], series["previous"][first:], before + first,
+            series["ts"], series["open"], series["high"], series["low"], series["close"], change,
+            change * change, EPSILON * series["squares"], series["previous"], offset,
         )  # fmt: skip
 
     def sum(self, values: F64, window: int) -> F64:
@@ -235,7 +327,7 @@ class _View:
 
     def at_close(self, coarse: Bars, values: F64) -> F64:
         """Each minute's newest value of a coarser clock's bars that are closed by its close."""
-        last = np.searchsorted(coarse.ts + coarse.step, self.bars.ts + MINUTE, side="right") - 1
+        last = np.searchsorted(coarse.ts + coarse.step, self.ts + MINUTE, side="right") - 1
         padded = np.append(values, np.nan)
         return np.asarray(padded[last], np.float64)
 
@@ -252,7 +344,7 @@ def _recursions(
 ) -> tuple[dict[str, F64], RegimeCarry]:
     """Every series that depends on the whole history, and the state after the last bar."""
     if len(minutes) == 0:
-        names = ("change", "previous", "squares", "volume", "adx", "directional",
+        names = ("change", "previous", "squares", "volume_mean", "adx", "directional",
                  "autocorrelation", "reference_correlation", "residual")  # fmt: skip
         return {name: np.empty(0) for name in names}, state
     previous = np.concatenate((state.last[:1], minutes.close[:-1]))
@@ -266,7 +358,7 @@ def _recursions(
     )
     linked, pair, residual, last = _linked(minutes.ts, change, reference, state, floor)
     series = {
-        "change": change, "previous": previous, "squares": squares, "volume": volume,
+        "change": change, "previous": previous, "squares": squares, "volume_mean": volume,
         "autocorrelation": autocorrelation, **directions, **linked,
     }  # fmt: skip
     newest = np.array([minutes.close[-1], minutes.high[-1], minutes.low[-1], last])
@@ -302,13 +394,11 @@ def _linked(
     β is the one known a bar earlier, so the residual is a true surprise. A minute that either
     symbol lacks is a missing observation.
     """
-    if reference is None or len(reference) == 0:
+    if reference is None:
         nothing = np.full(len(ts), np.nan)
         linked = {"reference_correlation": nothing, "residual": nothing}
         return linked, state.pair, state.residual, np.nan
-    place = np.searchsorted(reference.ts, ts)
-    inside = np.minimum(place, len(reference) - 1)
-    closes = np.where(reference.ts[inside] == ts, reference.close[inside], np.nan)
+    closes = _closes_at(reference, ts)
     moves = np.diff(closes, prepend=state.last[3:4])
     decay = half_life(REFERENCE_HALF_LIFE)
     correlation, pair = ew_correlation(change, moves, decay, state.pair)
@@ -322,12 +412,20 @@ def _linked(
     return linked, pair, residual, float(closes[-1])
 
 
+def _closes_at(bars: Bars, ts: I64) -> F64:
+    """Closes of the bars that open at ``ts`` [n]; NaN where there is none."""
+    if len(bars) == 0:
+        return np.full(len(ts), np.nan)
+    place = np.minimum(np.searchsorted(bars.ts, ts), len(bars) - 1)
+    return np.where(bars.ts[place] == ts, bars.close[place], np.nan)
+
+
 def _volatility(view: _View, hours: Bars) -> dict[str, F64]:
     """How large moves are, on which horizon, and of which kind."""
     hour, day = view.variance(_HOUR_BARS), view.variance(_DAY_BARS)
     hourly = np.diff(hours.close, prepend=np.nan)
     month = view.at_close(hours, rolling_sum(hourly * hourly, _MONTH_HOURS)) / (_MONTH_HOURS * 60)
-    o, h, low, c = view.bars.open, view.bars.high, view.bars.low, view.bars.close
+    o, h, low, c = view.open, view.high, view.low, view.close
     rogers_satchell = (h - c) * (h - o) + (low - c) * (low - o)
     before = np.concatenate(([np.nan], view.change[:-1]))
     pairs = _HOUR_BARS - 1
@@ -338,7 +436,6 @@ def _volatility(view: _View, hours: Bars) -> dict[str, F64]:
         "rv_5m_1h": _log_ratio(view.variance(5), hour, view.epsilon),
         "rv_1h_1d": _log_ratio(hour, day, view.epsilon),
         "rv_1d_30d": _log_ratio(day, month, view.epsilon),
-        "rv_1h_percentile": _percentile(view.bars.ts, hour),
         "rogers_satchell": 0.5
         * _log_ratio(view.sum(rogers_satchell, _HOUR_BARS) / _HOUR_BARS, hour, view.epsilon),
         "jump_share": np.where(hour == 0.0, 0.0, np.maximum(0.0, 1.0 - _ratio(bipower, hour))),
@@ -348,14 +445,13 @@ def _volatility(view: _View, hours: Bars) -> dict[str, F64]:
 
 def _path(view: _View, hours: Bars) -> dict[str, F64]:
     """How straight the way was."""
-    moved = _lagged(view.bars.close, _HOUR_BARS)
+    moved = _lagged(view.close, _HOUR_BARS)
     efficiency = _ratio(np.abs(moved), view.sum(np.abs(view.change), _HOUR_BARS))
     hourly = np.abs(np.diff(hours.close, prepend=np.nan))
     straight = _ratio(_lagged(hours.close, 24), rolling_sum(hourly, 24))
-    bars = view.bars
-    top = rolling_max(bars.high, _ADX_BARS, view.offset)
-    bottom = rolling_min(bars.low, _ADX_BARS, view.offset)
-    ranges = view.sum(true_range(bars.high, bars.low, view.previous), _ADX_BARS)
+    top = rolling_max(view.high, _ADX_BARS, view.offset)
+    bottom = rolling_min(view.low, _ADX_BARS, view.offset)
+    ranges = view.sum(true_range(view.high, view.low, view.previous), _ADX_BARS)
     travelled = np.where(top > bottom, _ratio(ranges, top - bottom), 1.0)
     travelled[np.isnan(top)] = np.nan
     return {
@@ -368,58 +464,83 @@ def _path(view: _View, hours: Bars) -> dict[str, F64]:
 
 def _trend(view: _View, days: Bars, floor: float) -> dict[str, F64]:
     """Where the price stands in its line and in its day."""
-    slope = np.empty(len(view.bars))
-    _slope_statistic(view.bars.close, _HOUR_BARS, slope)
+    slope = np.empty(len(view.close))
+    _slope_statistic(view.close, _HOUR_BARS, slope)
     daily, _ = ew_std(np.diff(days.close, prepend=np.nan), half_life(DAY_HALF_LIFE))
     sigma = view.at_close(days, np.maximum(daily, floor))
-    top = rolling_max(view.bars.high, _DAY_BARS, view.offset)
-    bottom = rolling_min(view.bars.low, _DAY_BARS, view.offset)
+    top = rolling_max(view.high, _DAY_BARS, view.offset)
+    bottom = rolling_min(view.low, _DAY_BARS, view.offset)
     return {
         "slope_t": np.tanh(slope / np.sqrt(_HOUR_BARS)),
-        "from_high": (view.bars.close - top) / sigma,
-        "from_low": (view.bars.close - bottom) / sigma,
+        "from_high": (view.close - top) / sigma,
+        "from_low": (view.close - bottom) / sigma,
     }
 
 
-def _volume(view: _View, first: int) -> dict[str, F64]:
-    """This hour's volume against the same hour's of the last seven days."""
-    hour = view.sum(view.bars.volume, _HOUR_BARS)
+def _volume_of_hour(ts: I64, hour: F64, usual_minute: F64, first: int) -> F64:
+    """This hour's volume against the same hour's of the last seven days, from ``first`` on."""
     usual = np.full(len(hour), np.nan)
-    _usual_of_hour(view.bars.ts, hour, first, usual)
-    epsilon = EPSILON * _HOUR_BARS * view.usual_volume
-    return {"volume_of_hour": _log_ratio(hour, usual, epsilon)}
+    _usual_of_hour(ts, hour, first, usual)
+    epsilon = EPSILON * _HOUR_BARS * usual_minute
+    return _log_ratio(hour, usual, epsilon)
 
 
-def _residual(
-    view: _View, series: dict[str, F64], seconds: SecondCloses | None, floor: float
-) -> F64:
-    """The reference's surprise in the last 60 s: of seconds where they are, else of the minute."""
-    minute = series["residual"][len(series["residual"]) - len(view.bars) :]
-    if seconds is None or len(seconds.ts) == 0:
-        return minute
-    fine = _second_residual(seconds, floor)
-    place = (view.bars.ts + MINUTE - SECOND - seconds.ts[0]) // SECOND
-    inside = (place >= 0) & (place < len(fine))
-    value = np.where(inside, fine[np.clip(place, 0, len(fine) - 1)], np.nan)
-    return np.where(np.isnan(value), minute, value)
+class SecondResidual:
+    """The reference's surprise in the last 60 s, from closes of seconds that grow.
 
+    As the minute's residual, of overlapping 60 s returns; β is the one of 60 s ago. It stands in
+    for the minute's where the minute's last second lies in trading: in a gap nobody could know
+    whether seconds would come at all.
+    """
 
-def _second_residual(seconds: SecondCloses, floor: float) -> F64:
-    """As the minute's residual, of overlapping 60 s returns; β is the one of 60 s ago."""
-    if (np.diff(seconds.ts) != SECOND).any():
-        row = int(np.argmax(np.diff(seconds.ts) != SECOND)) + 1
-        raise DataError(
-            "second closes", "a second is missing", "Carry the last price over it.", row=row
-        )
-    primary, reference = _lagged(seconds.primary, 60), _lagged(seconds.reference, 60)
-    decay = half_life(SECOND_HALF_LIFE)
-    beta, _ = ew_beta(primary, reference, decay)
-    before = np.concatenate((np.full(60, np.nan), beta))[: len(beta)]
-    surprise = reference - before * primary
-    deviation, _ = ew_std(surprise, decay)
-    out = surprise / np.maximum(deviation, floor)
-    out[: min(len(out), SECOND_WARM_UP)] = np.nan
-    return np.asarray(out, np.float64)
+    def __init__(self, floor: float = SIGMA_FLOOR) -> None:
+        self._floor, self._start = floor, 0
+        self._closes = np.full((2, _RESIDUAL_LAG), np.nan)
+        self._beta = np.full(_RESIDUAL_LAG, np.nan)
+        self._pair: F64 | None = None
+        self._deviation: F64 | None = None
+        self._values = GrowingArrays(value=np.empty(0))
+
+    def extend(self, seconds: SecondCloses) -> None:
+        """Take seconds that follow those before. DataError when one is missing."""
+        if len(seconds.ts) == 0:
+            return
+        if len(self._values) == 0:
+            self._start = int(seconds.ts[0])
+        expected = self._start + (len(self._values) + np.arange(len(seconds.ts))) * SECOND
+        if (seconds.ts != expected).any():
+            row = int(np.argmax(seconds.ts != expected))
+            raise DataError(
+                "second closes", "a second is missing", "Carry the last price over it.", row=row
+            )
+        values = self._residuals(np.stack((seconds.primary, seconds.reference)))
+        warm_up = max(0, SECOND_WARM_UP - len(self._values))
+        values[:warm_up] = np.nan
+        if seconds.gap is not None:
+            values[seconds.gap] = np.nan
+        self._values.append(value=values)
+
+    def put(self, table: F32, ts: I64) -> None:
+        """Write it to the regime rows [n, 20] of minutes that open at ``ts`` [n], where known."""
+        values = self._values["value"]
+        place = (ts + MINUTE - SECOND - self._start) // SECOND
+        inside = (place >= 0) & (place < len(values))
+        fine = np.full(len(ts), np.nan)
+        fine[inside] = values[place[inside]]
+        column = _NAMES.index("reference_residual")
+        known = ~np.isnan(fine)
+        table[known, column] = np.clip(fine[known], -CLIP, CLIP)
+
+    def _residuals(self, closes: F64) -> F64:
+        lag, decay = _RESIDUAL_LAG, half_life(SECOND_HALF_LIFE)
+        closes = np.concatenate((self._closes, closes), axis=1)
+        primary, reference = closes[:, lag:] - closes[:, :-lag]
+        beta, self._pair = ew_beta(primary, reference, decay, self._pair)
+        betas = np.concatenate((self._beta, beta))
+        surprise = reference - betas[:-lag] * primary
+        deviation, self._deviation = ew_std(surprise, decay, self._deviation)
+        self._closes, self._beta = closes[:, -lag:].copy(), betas[-lag:].copy()
+        return np.asarray(surprise / np.maximum(deviation, self._floor), np.float64)
 
 
 def _variance_ratio(view: _View) -> F64:
@@ -428,7 +549,7 @@ def _variance_ratio(view: _View) -> F64:
     pieces = bars - lag + 1
     mean = view.sum(view.change, bars) / bars
     squares = view.sum(view.squares, bars)
-    long = _lagged(view.bars.close, lag)
+    long = _lagged(view.close, lag)
     drift = lag * mean
     spread = view.sum(long * long, pieces) - 2.0 * drift * view.sum(long, pieces)
     spread += pieces * drift * drift
@@ -440,12 +561,13 @@ def _variance_ratio(view: _View) -> F64:
         np.isnan(single), np.nan, 0.0))  # fmt: skip
 
 
-def _percentile(ts: I64, hour: F64) -> F64:
-    """Share of the full hours' values within the last 30 days of bars that are below each value."""
+def _percentile(ts: I64, hour: F64, first: int) -> F64:
+    """Share of the full hours' values within the last 30 days of bars that are below each value,
+    from ``first`` on."""
     whole = (ts + MINUTE) % HOUR == 0
     samples = np.flatnonzero(whole & np.isfinite(hour))
     out = np.full(len(hour), np.nan)
-    _percentile_kernel(hour, samples, hour[samples], _MONTH_HOURS * 60, LEAST_SAMPLES, out)
+    _percentile_kernel(hour, samples, hour[samples], _MONTH_HOURS * 60, LEAST_SAMPLES, first, out)
     return out
 
 
@@ -534,11 +656,11 @@ def _slope_statistic(close: F64, window: int, out: F64) -> None:  # pragma: no c
 
 @njit(cache=True, nogil=True)
 def _percentile_kernel(
-    values: F64, places: I64, samples: F64, reach: int, least: int, out: F64
+    values: F64, places: I64, samples: F64, reach: int, least: int, begin: int, out: F64
 ) -> None:  # pragma: no cover
     """Mid-rank share of the samples among the last ``reach`` rows that lie below each value."""
     first, stop = 0, 0
-    for i in range(len(values)):
+    for i in range(begin, len(values)):
         while stop < len(places) and places[stop] <= i:
             stop += 1
         while first < stop and places[first] <= i - reach:

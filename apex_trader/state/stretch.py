@@ -8,6 +8,7 @@ case; a pause longer than that has no further rows, and the next real row begins
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,35 @@ Bool = NDArray[np.bool_]
 I64 = NDArray[np.int64]
 
 
+class GridCarry(NamedTuple):
+    """Where the rows of a clock stand, for those that follow.
+
+    rows: how many there are. first: the row with which the newest stretch begins. carried: how
+    many of the newest rows only carry the price of the newest real one.
+    """
+
+    rows: int
+    first: int
+    carried: int
+
+
 @dataclass(frozen=True)
 class Grid:
     """The rows of a table on one clock; n = rows.
 
-    ts [n]: open time, µs. source [n]: index of the real row that it shows. carried [n]: the row
-    only carries the price of ``source``. first [n]: the row with which its stretch begins.
-    step: µs between rows of a stretch.
+    ts [n]: open time, µs. source [n]: index of the real row that it shows; opened [n]: that row's
+    open time, µs. carried [n]: the row only carries the price of ``source``. first [n]: the row
+    with which its stretch begins. step: µs between rows of a stretch. before: number of the first
+    row here, where these follow others; ``first`` counts those too.
     """
 
     ts: I64
     source: I64
+    opened: I64
     carried: Bool
     first: I64
     step: int
+    before: int = 0
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -39,18 +55,31 @@ class Grid:
     @property
     def begins(self) -> Bool:
         """[n] the rows that begin a stretch: nothing is known of the move that led to them."""
-        return np.asarray(self.first == np.arange(len(self.first)))
+        return np.asarray(self.first == self.before + np.arange(len(self.first)))
+
+    def carry(self, earlier: GridCarry | None) -> GridCarry | None:
+        """What the rows that follow these need; earlier: what these rows needed."""
+        if len(self) == 0:
+            return earlier
+        real = np.flatnonzero(~self.carried)
+        carried = len(self) - 1 - int(real[-1]) if len(real) else len(self)
+        if len(real) == 0 and earlier is not None:
+            carried += earlier.carried
+        return GridCarry(self.before + len(self), int(self.first[-1]), carried)
 
     def last_closed(self, times: I64) -> I64:
         """Index of the last row closed by each time (ts + step <= time), -1 when none is."""
         return np.searchsorted(self.ts, times - self.step, side="right") - 1
 
 
-def dense_grid(ts: I64, step: int, max_gap: int, end: int) -> Grid:
+def dense_grid(
+    ts: I64, step: int, max_gap: int, end: int, earlier: GridCarry | None = None
+) -> Grid:
     """The fast clock's rows: each real row (``ts``, ascending) and those that carry its price.
 
     A row is carried for at most ``max_gap`` µs after its source and only when it is closed by
-    ``end``.
+    ``end``. earlier: where other rows left off; then ``ts`` begins with the newest real one of
+    those, which is not repeated but goes on being carried.
     """
     if len(ts) == 0:
         return sparse_grid(ts, step)
@@ -62,13 +91,30 @@ def dense_grid(ts: I64, step: int, max_gap: int, end: int) -> Grid:
     grid_ts = ts[source] + offset * step
     breaks = np.concatenate(([True], np.diff(grid_ts) > step))
     first = np.maximum.accumulate(np.where(breaks, np.arange(len(grid_ts)), 0))
-    return Grid(grid_ts, source, offset > 0, first, step)
+    grid = Grid(grid_ts, source, ts[source], offset > 0, first, step)
+    return grid if earlier is None else _following(grid, earlier)
 
 
-def sparse_grid(ts: I64, step: int) -> Grid:
-    """A coarse clock's rows: the real ones alone. Absent bars are skipped, windows go on."""
+def sparse_grid(ts: I64, step: int, earlier: GridCarry | None = None) -> Grid:
+    """A coarse clock's rows: the real ones alone. Absent bars are skipped, windows go on.
+
+    earlier: as in ``dense_grid``.
+    """
     rows = np.arange(len(ts))
-    return Grid(ts, rows, np.zeros(len(ts), np.bool_), np.zeros(len(ts), np.int64), step)
+    nothing = np.zeros(len(ts), np.int64)
+    grid = Grid(ts, rows, ts, np.zeros(len(ts), np.bool_), nothing, step)
+    return grid if earlier is None else _following(grid, earlier)
+
+
+def _following(grid: Grid, earlier: GridCarry) -> Grid:
+    """The rows of a grid behind those that there were; both hold the newest real row of these."""
+    done = 1 + earlier.carried
+    number = earlier.rows - done
+    first = np.where(grid.first == 0, earlier.first, grid.first + number)
+    return Grid(
+        grid.ts[done:], grid.source[done:], grid.opened[done:], grid.carried[done:], first[done:],
+        grid.step, earlier.rows,
+    )  # fmt: skip
 
 
 def carry_bars(bars: Bars, grid: Grid) -> Bars:
@@ -77,7 +123,8 @@ def carry_bars(bars: Bars, grid: Grid) -> Bars:
     What the source does not know of a bar (NaN) stays unknown in the rows that carry it.
     """
     if not grid.carried.any():
-        return replace(bars.slice(0, len(bars)), ts=grid.ts)
+        same = len(bars) == len(grid)
+        return replace(bars.slice(0, len(bars)) if same else bars.take(grid.source), ts=grid.ts)
     close = bars.close[grid.source]
 
     def price(column: NDArray[np.float64]) -> NDArray[np.float64]:

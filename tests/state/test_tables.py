@@ -13,6 +13,7 @@ from apex_trader.state.tables import (
     ARRIVAL_EPSILON,
     STRETCH_DIVISOR,
     VOLUME_EPSILON,
+    ReferenceRows,
     arrival_dispersion,
     bar_table,
     follow,
@@ -40,7 +41,7 @@ def trades(*rows: tuple[float, float, float, int]) -> Trades:
 def ticks(rows: Trades, end: float):
     seconds = seconds_from_trades(rows)
     grid = dense_grid(seconds.ts, SECOND, GAP, START + int(end * SECOND))
-    return tick_table(seconds, grid, 0.01), grid
+    return tick_table(seconds, grid, 0.01)[0], grid
 
 
 def weighted_std(values: list[float], half_life: float) -> float:
@@ -140,7 +141,7 @@ def test_imported_second_bars_lack_what_only_trades_tell():
     )  # fmt: skip
     seconds = seconds_from_bars(plain)
     grid = dense_grid(seconds.ts, SECOND, GAP, START + HOUR)
-    values = tick_table(seconds, grid, 0.01).values
+    values = tick_table(seconds, grid, 0.01)[0].values
     for column in TICK_COLUMNS:
         present = np.isfinite(values[:, TICK[column.name]]).any()
         assert present == (column.needs is None), column.name
@@ -149,7 +150,7 @@ def test_imported_second_bars_lack_what_only_trades_tell():
 def test_bar_columns_follow_their_formulas():
     bars = random_minutes(np.random.default_rng(5), START, START + 6 * HOUR, 2000.0)
     grid = sparse_grid(bars.ts, MINUTE)
-    table = bar_table(bars, grid, 0.01)
+    table, _ = bar_table(bars, grid, 0.01)
     columns = dict(zip(BAR, table.values.T, strict=True))
     for name in ("open", "high", "low", "close"):
         np.testing.assert_array_equal(columns[name], np.log(getattr(bars, name)))
@@ -190,7 +191,7 @@ def test_no_return_leads_into_a_stretch():
 
 
 def test_volume_of_a_dead_market_is_not_unusual():
-    assert relative_volume(np.zeros(5), 0.9).tolist() == [0.0] * 5
+    assert relative_volume(np.zeros(5), 0.9)[0].tolist() == [0.0] * 5
 
 
 def test_taker_imbalance_is_bounded_and_missing_where_unknown():
@@ -201,9 +202,9 @@ def test_taker_imbalance_is_bounded_and_missing_where_unknown():
 
 def test_the_reference_stands_on_the_primarys_rows_or_is_missing():
     primary = sparse_grid(np.array([0, 1, 2, 5]) * MINUTE, MINUTE)
-    reference = sparse_grid(np.array([1, 2, 3]) * MINUTE, MINUTE)
     close, sigma = np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3])
-    follower = follow(primary, reference, close, sigma)
+    reference = ReferenceRows(np.array([1, 2, 3]) * MINUTE, MINUTE, close, sigma)
+    follower = follow(primary, reference)
     np.testing.assert_array_equal(follower.close, [np.nan, 1, 2, np.nan])
     np.testing.assert_array_equal(follower.last_close, [np.nan, 1, 2, 3])
     np.testing.assert_array_equal(follower.last_sigma, [np.nan, 0.1, 0.2, 0.3])
@@ -212,9 +213,9 @@ def test_the_reference_stands_on_the_primarys_rows_or_is_missing():
 def test_a_reference_that_moves_alike_correlates_fully():
     bars = random_minutes(np.random.default_rng(6), START, START + 12 * HOUR, 2000.0)
     side = Side(bars, 0.01, START + 12 * HOUR)
-    tables = clock_tables("1m", side, side, None)
+    tables, _ = clock_tables("1m", side, side, None)
     assert tables.reference.shape == (len(bars), len(REFERENCE_COLUMNS))
     np.testing.assert_allclose(tables.reference[3:, 1], 1.0, atol=1e-9)
-    alone = clock_tables("1m", side, None, None)
+    alone, _ = clock_tables("1m", side, None, None)
     assert np.isnan(alone.reference).all()
     np.testing.assert_array_equal(alone.primary.values, tables.primary.values)
