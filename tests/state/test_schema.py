@@ -105,5 +105,5 @@ def test_the_fingerprint_follows_everything_that_gives_a_feature_its_meaning():
 
 def test_another_version_of_the_formulas_is_another_schema(monkeypatch):
     before = eth_full(5).fingerprint
-    monkeypatch.setattr("apex_trader.state.schema.FEATURES_VERSION", 2)
+    monkeypatch.setattr("apex_trader.state.schema.FEATURES_VERSION", 10_000)
     assert eth_full(5).fingerprint != before
