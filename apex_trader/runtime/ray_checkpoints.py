@@ -3,7 +3,8 @@
 The learner answers with a snapshot; then every shard writes its own part into the checkpoint's
 stage, or answers with its bytes where it is on a machine that does not see the run's folder. When
 all are there, the driver adds the rest, and the manifest last. Whatever dies before that leaves
-the checkpoint before it as it is.
+the checkpoint before it as it is. Nobody stops meanwhile: the shards' parts are of a moment later
+than the learner's, their priorities newer than its weights by the updates of that moment.
 """
 
 from __future__ import annotations
