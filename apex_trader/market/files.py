@@ -37,6 +37,10 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
+class StoreBusyError(ApexError):
+    """Another process is writing to the store at this moment."""
+
+
 class Files:
     """Files under one root, by their path relative to it."""
 
@@ -128,7 +132,7 @@ class Files:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ApexError(
+                raise StoreBusyError(
                     f"another command is writing to the store {self.url}: wait for it to end"
                 ) from None
             yield

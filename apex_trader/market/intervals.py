@@ -40,6 +40,17 @@ def clip(parts: I64, start: int, end: int) -> I64:
     return np.stack([low[kept], high[kept]], axis=1)
 
 
+def subtract(parts: I64, taken: I64) -> I64:
+    """The time of ``parts`` that ``taken`` does not cover."""
+    parts, taken = union(parts), union(taken)
+    out = [empty()]
+    for start, end in parts.tolist():
+        cut = clip(taken, start, end)
+        edges = np.concatenate([[start], cut.ravel(), [end]]).astype(np.int64).reshape(-1, 2)
+        out.append(edges[edges[:, 0] < edges[:, 1]])
+    return np.concatenate(out)
+
+
 def round_out(parts: I64, step: int) -> I64:
     """Each interval widened to whole steps."""
     return union(np.stack([parts[:, 0] // step * step, -(-parts[:, 1] // step) * step], axis=1))

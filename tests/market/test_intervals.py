@@ -39,6 +39,15 @@ def test_clip_is_an_intersection(edges: list[tuple[int, int]], low: int, high: i
     assert points(clipped) == points(made(edges)) & set(range(low, high))
 
 
+@given(EDGES, EDGES)
+def test_subtract_leaves_what_is_not_taken(
+    a: list[tuple[int, int]], b: list[tuple[int, int]]
+) -> None:
+    left = intervals.subtract(made(a), made(b))
+    assert points(left) == points(made(a)) - points(made(b))
+    assert np.all(left[:, 0] < left[:, 1])
+
+
 @given(EDGES, st.integers(1, 9))
 def test_rounding_in_stays_inside_and_rounding_out_stays_outside(
     edges: list[tuple[int, int]], step: int

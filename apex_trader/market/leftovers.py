@@ -1,0 +1,34 @@
+"""Files in a store's folder that are not part of the store, left by writes that were killed."""
+
+from __future__ import annotations
+
+from apex_trader.market.store import MarketStore
+from apex_trader.market.transaction import STORE_FILE, live_files
+
+#: Folder of downloads that are under way, inside a local store. None of it is part of the store.
+DOWNLOADS = ".downloads"
+
+
+def leftovers(store: MarketStore) -> list[str]:
+    """Files that the store does not name, relative to it; unfinished downloads not counted."""
+    live = live_files(store.manifest) | {STORE_FILE, "store.lock"}
+    return [
+        name
+        for name in store.files.listing(deep=True)
+        if name not in live and not name.startswith(f"{DOWNLOADS}/")
+    ]
+
+
+def remove_leftovers(store: MarketStore) -> int:
+    """Delete them while nobody writes; how many there were. StoreBusyError when somebody does."""
+    with store.files.lock():
+        store.reload()
+        found = leftovers(store)
+        for name in found:
+            store.files.remove(name)
+    return len(found)
+
+
+def unfinished(store: MarketStore) -> list[str]:
+    """Files of downloads that were interrupted, relative to the store."""
+    return store.files.listing(DOWNLOADS, deep=True)
