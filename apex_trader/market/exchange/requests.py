@@ -43,7 +43,15 @@ class Requests:
         self._statuses: weakref.WeakKeyDictionary[asyncio.Task[Any], _Status] = (
             weakref.WeakKeyDictionary()
         )
+        self._received: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = (
+            weakref.WeakKeyDictionary()
+        )
         self._listen()
+
+    def received(self) -> int:
+        """Bytes of the answers that the calling task got since it last asked."""
+        task = asyncio.current_task()
+        return 0 if task is None else self._received.pop(task, 0)
 
     async def call(
         self, request: Callable[[], Awaitable[T]], expect: type, retries: int | None = None
@@ -86,11 +94,17 @@ class Requests:
         return ApexError(f"{self.address} refuses the request: {reason}")
 
     def _listen(self) -> None:
-        """Take note of each answer's status: ccxt's errors do not carry it."""
+        """Take note of each answer's status, which ccxt's errors do not carry, and of its size."""
         passed: Callable[..., Any] = self.client.on_rest_response
 
         def note(
-            code: int, reason: str, url: str, method: str, headers: Mapping[str, str], *rest: Any
+            code: int,
+            reason: str,
+            url: str,
+            method: str,
+            headers: Mapping[str, str],
+            body: str,
+            *rest: Any,
         ) -> Any:
             task = asyncio.current_task()
             if task is not None:
@@ -98,7 +112,8 @@ class Requests:
                 self._statuses[task] = _Status(
                     code, retry_after(sent.get("retry-after"), time.time())
                 )
-            return passed(code, reason, url, method, headers, *rest)
+                self._received[task] = self._received.get(task, 0) + len(body)
+            return passed(code, reason, url, method, headers, body, *rest)
 
         self.client.on_rest_response = note
 
