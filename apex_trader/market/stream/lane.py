@@ -46,7 +46,8 @@ class Lane:
     Args:
         market: "exchange:SYMBOL". sequence: gives each trade once, in order.
         start: first second (µs) to close. previous: time of the trade before it, for its first
-        inter-arrival time. saved: everything before this time is in the store.
+        inter-arrival time. saved: everything before this time is in the store, whose recording
+        goes on; None: a recording begins at ``start``, and what was before is none of it.
     """
 
     def __init__(
@@ -54,12 +55,18 @@ class Lane:
         previous: int | None = None, saved: int | None = None,
     ) -> None:  # fmt: skip
         self.market, self.sequence = market, sequence
-        self._closed = start
+        self._start = self._closed = start
+        self._begins = start if saved is None else 0
         self._saved = start if saved is None else saved
         self._rows = SecondRows(previous)
         self._waiting: list[Trades] = []
         self._unsaved: list[Trades] = []
         self._doubts: list[tuple[int, int]] = []
+
+    @property
+    def start(self) -> int:
+        """The first second (µs) to close."""
+        return self._start
 
     @property
     def saved(self) -> int:
@@ -72,6 +79,13 @@ class Lane:
 
     def take(self, released: Trades) -> Revisions | None:
         """Let released trades wait for their second; those whose second has closed come back."""
+        if len(released) == 0:
+            return None
+        if released.ts.min() >= max(self._begins, self._saved, self._closed):
+            self._unsaved.append(released)
+            self._waiting.append(released)
+            return None
+        released = released.take(released.ts >= self._begins)
         # With ids the store can still take in what came after it was thought to be whole.
         numbered = np.full(len(released), released.id is not None)
         self._unsaved.append(released.take(numbered | (released.ts >= self._saved)))
@@ -79,10 +93,10 @@ class Lane:
         self._waiting.append(released.take(~late))
         if not late.any():
             return None
-        revised = released.take(late)
-        # Of the store's trades too: the next gap is measured to the trade that was really before.
-        self._rows.passed(revised)
-        return Revisions(self.market, revised, self._closed)
+        # The next gap is measured to the trade that was really before.
+        self._rows.passed(released.take(late))
+        revised = released.take(late & (released.ts >= self._start))
+        return Revisions(self.market, revised, self._closed) if len(revised) else None
 
     def doubt(self, start: int, end: int = OPEN) -> None:
         """Trades of [start, end) µs may be missing: what closes there is incomplete."""

@@ -52,6 +52,10 @@ class Overlap:
         """Time (µs) from which on REST is to be asked."""
         return max(0, self._time - OVERLAP)
 
+    def prime(self, trades: Trades) -> None:
+        """Trades (ordered by time) that are known already, such as those of a store."""
+        self._learn(_bare(trades))
+
     def lost(self) -> None:
         """The socket is gone: what the next one says is held until REST was asked."""
         self._waiting = True

@@ -15,6 +15,8 @@ from apex_trader.market.stream.counts import SequenceCounts
 from apex_trader.market.types import I64, Trades
 
 Bool = NDArray[np.bool_]
+#: µs. Some of an exchange's answers give times no finer.
+MILLISECOND = 1000
 
 
 @dataclass
@@ -45,6 +47,11 @@ class Sequencer:
         self.counts = SequenceCounts()
 
     @property
+    def time(self) -> int:
+        """Time (µs) of the last released trade: before it nothing is missing but what is owed."""
+        return self._time
+
+    @property
     def hole(self) -> tuple[int, int] | None:
         """First and last missing id before what is held; None when nothing is held."""
         ids = _ids(self._held)
@@ -65,7 +72,13 @@ class Sequencer:
 
         latest: time (µs) after which no trade can have happened yet.
         """
-        kept = trades.take(self._possible(trades, latest))
+        possible = self._possible(trades, latest)
+        if self._is_next(trades, possible):
+            # Nearly always: no hole, no double, nothing overtaken.
+            self._last, self._time = int(_ids(trades)[-1]), int(trades.ts[-1])
+            self._highest = max(self._highest, self._last)
+            return trades
+        kept = trades.take(possible)
         ids = _ids(kept)
         _, firsts = np.unique(ids, return_index=True)
         new = np.zeros(len(ids), np.bool_)
@@ -112,9 +125,24 @@ class Sequencer:
         ids = _ids(trades)
         fine = np.isfinite(trades.price) & (trades.price > 0)
         fine &= np.isfinite(trades.amount) & (trades.amount > 0)
-        fine &= (trades.ts <= latest) & ((ids <= self._last) | (trades.ts >= self._time))
+        earliest = self._time // MILLISECOND * MILLISECOND
+        fine &= (trades.ts <= latest) & ((ids <= self._last) | (trades.ts >= earliest))
         self.counts.garbage += int((~fine).sum())
         return np.asarray(fine)
+
+    def _is_next(self, trades: Trades, possible: Bool) -> bool:
+        """Whether these very trades are next, and nothing else is waited for."""
+        ids = _ids(trades)
+        return (
+            len(ids) > 0
+            and len(self._held) == 0
+            and not self._owed
+            and bool(ids[0] == self._last + 1)
+            and bool(possible.all())
+            and bool((ids[1:] - ids[:-1] == 1).all())
+            and bool(trades.ts[0] >= self._time)
+            and bool((trades.ts[1:] >= trades.ts[:-1]).all())
+        )
 
     def _is_owed(self, ids: I64) -> Bool:
         owed = np.zeros(len(ids), np.bool_)
@@ -179,19 +207,21 @@ class Sequencer:
         self._held, self._trusted = self._held.slice(count, len(ids)), self._trusted[count:]
         if len(run):
             self._time = int(run.ts[-1])
-            self._drop_held(self._held.ts < self._time)
+            self._drop_held(self._held.ts < self._time // MILLISECOND * MILLISECOND)
         return run
 
     def _in_time(self, run: Trades, trusted: Bool) -> Trades | None:
         """The run with times that never fall, or None when frames had to be thrown away for it.
 
         Where a frame's time contradicts its id, REST is asked what is true. Should REST itself
-        say that time fell, the trade is put at the time of the one before it.
+        say that time fell, the trade is put at the time of the one before it. So it is, too, where
+        sources write one millisecond with and without its microseconds.
         """
         floor = np.maximum.accumulate(np.maximum(run.ts, self._time))
         if np.array_equal(floor, run.ts):
             return run
-        if not trusted.all():
+        fell = floor // MILLISECOND != run.ts // MILLISECOND
+        if fell.any() and not trusted.all():
             self._drop_held(np.arange(len(self._held)) < len(run), only_untrusted=True)
             return None
         return Trades(floor, run.price, run.amount, run.side, run.id)

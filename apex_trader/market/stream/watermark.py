@@ -42,7 +42,7 @@ class Watermark:
     def __init__(self, markets: Sequence[str], start: int, delay: int, patience: int) -> None:
         self._markets = {market: _Market(start) for market in markets}
         self._delay, self._patience = delay, patience
-        self._closed = start
+        self.start = self._closed = start
         self._blocked_since: int | None = None
         self._blocked_at = start
 
