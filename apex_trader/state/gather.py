@@ -18,7 +18,7 @@ from torch import Tensor
 
 from apex_trader.errors import ApexError, MismatchError
 from apex_trader.state.schema import CLIP, HIDDEN_SIZE, PREDICTION_NAMES, Block, Schema
-from apex_trader.state.segment import Segment
+from apex_trader.state.segment import Decisions, Segment
 from apex_trader.time import CLOCKS
 
 if TYPE_CHECKING:
@@ -162,26 +162,39 @@ class MarketTables:
                 f"{self.schema.name!r}: build it again with this schema"
             )
         self._check_room(place, segment)
+        self.put(place, segment.tables, segment.row_scale, segment.decisions)
+        if self.cnn is not None:
+            self.cnn[place.decision : place.decision + segment.rows] = torch.nan
+        self.first_row.append(place.decision)
+
+    def put(
+        self,
+        place: Place,
+        rows: Mapping[str, np.ndarray],
+        row_scale: Mapping[str, np.ndarray],
+        known: Decisions,
+    ) -> None:
+        """Copies table rows of each block and decisions to ``place``, maybe behind others there.
+
+        Rows of ``known`` count from ``place``; negative ones are rows before it. CNN rows are left
+        alone.
+        """
         for name, table in self.blocks.items():
             block = self.schema.block(name)
-            values = segment.tables[name].copy()
+            values = rows[name].copy()
             # Missing is 0 in a state; only anchored columns must stay NaN until they are anchored.
             np.nan_to_num(values[:, block.anchored :], copy=False, nan=0.0)
             _put(table, place.rows[block.clock], values)
             if name in self.row_scale:
-                _put(self.row_scale[name], place.rows[block.clock], segment.row_scale[name])
-        known = segment.decisions
+                _put(self.row_scale[name], place.rows[block.clock], row_scale[name])
         for clock in self.schema.clocks:
-            rows = known.row[clock].astype(np.int64)
-            _put(self.last[clock], place.decision, rows + place.rows[clock])
-            _put(self.valid[clock], place.decision, rows - known.start[clock] + 1)
+            last = known.row[clock].astype(np.int64)
+            _put(self.last[clock], place.decision, last + place.rows[clock])
+            _put(self.valid[clock], place.decision, last - known.start[clock] + 1)
             _put(self.scale[clock], place.decision, known.scale[clock])
         _put(self.anchor, place.decision, known.anchor)
         _put(self.trend, place.decision, known.trend)
         _put(self.ts, place.decision, known.ts)
-        if self.cnn is not None:
-            self.cnn[place.decision : place.decision + segment.rows] = torch.nan
-        self.first_row.append(place.decision)
 
     def _check_room(self, place: Place, segment: Segment) -> None:
         room = place.decision + segment.rows <= self.decisions

@@ -19,22 +19,28 @@ I64 = NDArray[np.int64]
 
 
 def fill_prices(
-    source: MarketSource, clock: str, start: int, end: int, fills: FillConfig
+    source: MarketSource,
+    clock: str,
+    start: int,
+    end: int,
+    fills: FillConfig,
+    on_trades: bool = True,
 ) -> Trades | Seconds | Bars:
     """What orders decided in [start, end) fill on.
 
     With a fast clock of seconds: trades, or seconds on days whose seconds are not all made of
     trades, since there an order would find no trade although somebody traded. With bars as the fast
     clock: its bars, even where finer data exist, so that all days trade alike; those of a
-    look-back market fill nothing.
+    look-back market fill nothing. on_trades: the day's seconds before ``start`` were made of
+    trades.
     """
     if clock != "1s":
         return own_bars(source, clock).between(start, end + fills.latency + CLOCKS[clock] + 1)
     reach = end + fills.latency + fills.max_fill_wait
     trades, seconds = source.trades(start, reach), source.seconds(start, reach)
-    if trades is None or not np.isin(seconds.ts, floor_to(trades.ts, SECOND)).all():
+    if trades is None or not on_trades:
         return seconds
-    return trades
+    return trades if np.isin(seconds.ts, floor_to(trades.ts, SECOND)).all() else seconds
 
 
 def own_bars(source: MarketSource, clock: str) -> Bars:
