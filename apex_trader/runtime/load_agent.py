@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apex_trader.errors import ApexError, ConfigError
+from apex_trader.errors import ApexError, ConfigError, MismatchError
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.compose import plain
 from apex_trader.runtime.config import Config
@@ -21,7 +21,13 @@ def load_agent(folder: RunFolder, schema: Schema, which: str = "best") -> Agent:
     Raises ApexError when there is none, MismatchError when it was trained on another schema.
     """
     checkpoint = choose_checkpoint(folder, which)
-    checkpoint.require({"schema": schema.fingerprint})
+    made = checkpoint.identity.get("schema", "")
+    if made != schema.fingerprint:
+        raise MismatchError(
+            f"{folder.path}, {checkpoint.name} was trained on another state (schema {made[:12]}) "
+            f"than {schema.name} is here ({schema.fingerprint[:12]}): with other settings, or with "
+            "a version of apex-trader whose features were others. Use those, or train again"
+        )
     run = checkpoint.json("run.json")
     return Agent(
         checkpoint.state("learner.pt")["network"],
