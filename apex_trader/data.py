@@ -1,12 +1,14 @@
 """The market store from the command line.
 
 python -m apex_trader.data import FILE… --store DIR
+python -m apex_trader.data download --store DIR --symbols ETHUSDT --from DATE
 python -m apex_trader.data synthesize NAME --store DIR
 python -m apex_trader.data info --store DIR
 python -m apex_trader.data verify --store DIR
 python -m apex_trader.data lookback --store DIR --market M --source M
 
-Exit codes: 0 done; 1 ``verify`` found a violation; 2 the input or an option cannot be used.
+Exit codes: 0 done; 1 ``verify`` found a violation, or ``download`` could not get all of it;
+2 the input or an option cannot be used.
 """
 
 from __future__ import annotations
@@ -24,12 +26,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from apex_trader import data_download
 from apex_trader.errors import ApexError
 from apex_trader.market.importers import ImportOptions, ImportSummary, files_of, import_files
 from apex_trader.market.kinds import KINDS
-from apex_trader.market.lookback import MINUTES, natural_source, set_lookback
+from apex_trader.market.lookback import (
+    MINUTES,
+    lookback_text,
+    natural_source,
+    set_lookback,
+)
 from apex_trader.market.naming import unknown_kind
-from apex_trader.market.source import LookbackSource
 from apex_trader.market.store import MarketStore
 from apex_trader.market.summary import KindSummary, MarketSummary, summarize
 from apex_trader.market.verify import Finding, verify
@@ -103,6 +110,7 @@ def _commands() -> dict[str, Command]:
         "import": Command(
             _import, "Import data files into the store: all of them, or none.", _import_options
         ),
+        "download": Command(data_download.run, data_download.TEXT, data_download.add_options),
         "synthesize": Command(
             _synthesize, "Write a synthetic market into the store.", _synthesize_options
         ),
@@ -187,7 +195,7 @@ def _print_import(summary: ImportSummary) -> None:
             print(f"note: {market} and {natural_source(market)} share no full minute, so the one "
                   "cannot yet stand in for the other's past")  # fmt: skip
         else:
-            print(_lookback_text(market, lookback))
+            print(lookback_text(market, lookback))
 
 
 # -- synthesize -----------------------------------------------------------------------------------
@@ -356,15 +364,8 @@ def _lookback_options(parser: argparse.ArgumentParser) -> None:
 def _lookback(options: argparse.Namespace) -> int:
     store = _existing(options.store)
     lookback = set_lookback(store, options.market, options.source, options.minutes)
-    print(_lookback_text(options.market, lookback))
+    print(lookback_text(options.market, lookback))
     return OK
-
-
-def _lookback_text(market: str, lookback: LookbackSource) -> str:
-    return (
-        f"{market}: {lookback.market} stands in for its past, ln basis {lookback.basis:+.6f}, "
-        f"decisions from {format_time(lookback.as_of)} on"
-    )
 
 
 # -- shared ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from apex_trader.market.source import LookbackSource
 from apex_trader.market.store import MarketStore
 from apex_trader.market.transaction import split_market
 from apex_trader.market.types import F64, I64
-from apex_trader.time import HOUR, MINUTE
+from apex_trader.time import HOUR, MINUTE, format_time
 
 #: Exchanges whose markets track, symbol by symbol, those of another with a longer history.
 LOOKBACK_EXCHANGES = {"binanceusdm": "binance"}
@@ -85,6 +85,14 @@ def set_lookback(
         )
     store.set_info(replace(store.info(market), lookback=lookback), given=["lookback"])
     return lookback
+
+
+def lookback_text(market: str, lookback: LookbackSource) -> str:
+    """A line on what stands in for a market's past."""
+    return (
+        f"{market}: {lookback.market} stands in for its past, ln basis {lookback.basis:+.6f}, "
+        f"decisions from {format_time(lookback.as_of)} on"
+    )
 
 
 def discover_lookbacks(store: MarketStore) -> dict[str, LookbackSource | None]:

@@ -45,7 +45,7 @@ from apex_trader.market.types import I64
 from apex_trader.time import DAY
 
 SourceName = Literal["auto", "archive", "rest"]
-#: Tries to reach an exchange that is only asked for its list of symbols.
+#: Repetitions when the exchange is asked for no more than its symbols and its time.
 GREETINGS = 1
 
 
@@ -198,7 +198,11 @@ class Download:
         for symbol in dict.fromkeys(request.symbols):
             listing = _listing(exchange.listings, name, symbol)
             market = market_name(name, listing)
-            wants += [want(listing, market, k, request.start, end, exchange.now) for k in kinds]
+            for kind in kinds:
+                if kind == "funding" and listing.instrument == "spot":
+                    self._tally.remark(f"{market} funding: left out, spot markets pay none")
+                    continue
+                wants.append(want(listing, market, kind, request.start, end, exchange.now))
         return [wanted for wanted in wants if wanted.start < wanted.end]
 
     def _missing(self, wanted: Want) -> I64:

@@ -8,7 +8,7 @@ import numpy as np
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market import intervals
-from apex_trader.market.exchange.config import ARCHIVES
+from apex_trader.market.exchange.config import ARCHIVES, LACKING
 from apex_trader.market.exchange.listings import Listing
 from apex_trader.market.kinds import KINDS, kind_named
 from apex_trader.market.manifest import KindEntry
@@ -18,11 +18,6 @@ from apex_trader.time import SECOND, format_time
 
 #: µs after which the newest events are taken to be all there.
 SETTLED = 5 * SECOND
-#: Kinds that an exchange does not have, with the reason.
-LACKING = {
-    ("binance", "funding"): "spot markets pay no funding",
-    ("binanceusdm", "1s"): "Binance has no 1 s bars of futures; trades give them",
-}
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import ccxt
-
 from apex_trader.errors import ApexError, ConfigError
 
 #: Base of Binance's public archive of daily and monthly files.
 ARCHIVE_URL = "https://data.binance.vision"
 #: Exchanges whose public archive is known, by the folder of their files in it.
 ARCHIVES = {"binance": "spot", "binanceusdm": "futures/um"}
+#: Kinds of data that an exchange does not have, with the reason.
+LACKING = {
+    ("binance", "funding"): "spot markets pay no funding",
+    ("binanceusdm", "1s"): "Binance has no 1 s bars of futures; trades give them",
+}
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
@@ -47,8 +50,8 @@ class ExchangeConfig:
     backoff_limit: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.exchange not in ccxt.exchanges:
-            raise ApexError(f"no exchange {self.exchange!r}: {_closest(self.exchange)}")
+        if self.exchange not in ARCHIVES:
+            _check_known(self.exchange)
         for name, schemes in (
             ("url", ("http", "https")), ("ws_url", ("ws", "wss")),
             ("archive_url", ("http", "https")),
@@ -81,8 +84,15 @@ def check_url(field: str, value: str, schemes: tuple[str, ...]) -> None:
         )
 
 
-def _closest(exchange: str) -> str:
+def _check_known(exchange: str) -> None:
+    """ApexError unless ccxt knows the exchange."""
+    # Importing ccxt takes a second, which commands that ask no exchange need not spend.
+    import ccxt
+
+    if exchange in ccxt.exchanges:
+        return
     close = difflib.get_close_matches(exchange.lower(), ccxt.exchanges, n=3, cutoff=0.6)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return "binance (spot) and binanceusdm (USD-M perpetuals) are known best, and every id of ccxt"
+    hint = f"did you mean {' or '.join(close)}?" if close else (
+        "binance (spot) and binanceusdm (USD-M perpetuals) are known best, and every id of ccxt"
+    )  # fmt: skip
+    raise ApexError(f"no exchange {exchange!r}: {hint}")

@@ -20,6 +20,8 @@ from apex_trader.market.exchange.config import ExchangeConfig
 T = TypeVar("T")
 #: Seconds: an exchange that wants a longer silence is not waited for.
 LONGEST_WAIT = 600.0
+#: Repetitions of requests to a host that has never answered.
+FIRST_RETRIES = 3
 
 
 class UnreachableError(ApexError):
@@ -55,6 +57,7 @@ class Retry:
         self._config, self._generator = config, generator
         self._sleep, self._clock = sleep, clock
         self._silent_until = 0.0
+        self._met = False
         self.repeated = 0
 
     async def call(
@@ -62,17 +65,19 @@ class Retry:
     ) -> T:
         """The answer of ``request``, repeated while it raises ``Again``.
 
-        where: address named in errors. retries: other than the configuration's. Raises
+        where: address named in errors. retries: other than the configuration's, which is at most
+        FIRST_RETRIES for a host that has never answered: its address is probably wrong. Raises
         UnreachableError when all tries failed, and at once when a silence is asked for that is
         longer than LONGEST_WAIT.
         """
-        left = self._config.retries if retries is None else retries
         tries = 0
         while True:
             await self._keep_silence()
             try:
-                return await request()
+                answer = await request()
             except Again as again:
+                left = self._config.retries if retries is None else retries
+                left = left if self._met else min(left, FIRST_RETRIES)
                 if again.wait is not None and again.wait > LONGEST_WAIT:
                     raise UnreachableError(
                         f"{where} refuses requests for {again.wait:,.0f} s ({again.reason}): "
@@ -83,6 +88,9 @@ class Retry:
                 await self._pause(tries, again.wait)
                 tries += 1
                 self.repeated += 1
+            else:
+                self._met = True
+                return answer
 
     async def _keep_silence(self) -> None:
         while (left := self._silent_until - self._clock()) > 0:

@@ -28,8 +28,11 @@ class Time:
 
 
 def retrying(time: Time, **changes: float) -> Retry:
+    """For a host that has answered before."""
     config = ExchangeConfig(retries=int(changes.pop("retries", 5)), **changes)
-    return Retry(config, np.random.default_rng(0), sleep=time.sleep, clock=time.read)
+    retry = Retry(config, np.random.default_rng(0), sleep=time.sleep, clock=time.read)
+    asyncio.run(retry.call("https://host", Failing()))
+    return retry
 
 
 class Failing:
@@ -57,6 +60,13 @@ def test_giving_up_names_the_address_and_the_reason() -> None:
     with pytest.raises(UnreachableError, match=r"https://host .*no route; asked 4 times"):
         asyncio.run(retrying(Time(), retries=3).call("https://host", request))
     assert request.calls == 4
+
+
+def test_a_host_that_never_answered_is_given_up_sooner() -> None:
+    request = Failing(*[Again("no such host")] * 10)
+    retry = Retry(ExchangeConfig(retries=8, backoff=0.0), np.random.default_rng(0))
+    with pytest.raises(UnreachableError, match="asked 4 times"):
+        asyncio.run(retry.call("https://host", request))
 
 
 @given(base=st.floats(0.01, 5), limit=st.floats(0.01, 60), tries=st.integers(1, 12))

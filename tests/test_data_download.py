@@ -1,0 +1,132 @@
+"""``data download``: what it prints, and its exit codes 0, 1 and 2."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apex_trader.data import main
+from apex_trader.market.store import MarketStore
+from tests.local_exchange import LocalExchange
+from tests.local_exchange.faults import On, Status, WrongChecksum
+from tests.market.download.helpers import opened
+from tests.market.exchange.local import feed
+
+
+class Shell:
+    """Runs the command against a local exchange, and keeps what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], store: Path) -> None:
+        self.capsys, self.store = capsys, store
+
+    def __call__(self, exchange: LocalExchange, *arguments: str) -> tuple[int, str, str]:
+        given = {"--symbols": "ETHUSDT", "--from": "2024-03-04", "--to": "2024-03-05",
+                 "--kinds": "1m,1d"}  # fmt: skip
+        given = {name: value for name, value in given.items() if name not in arguments}
+        code = main([
+            "download", "--store", str(self.store), "--url", exchange.rest_url, "--archive-url",
+            exchange.archive_url, *arguments, *[word for pair in given.items() for word in pair],
+        ])  # fmt: skip
+        printed = self.capsys.readouterr()
+        return code, printed.out, printed.err
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return Shell(capsys, tmp_path / "store")
+
+
+def test_a_summary_of_rows_gaps_and_bytes(shell: Shell) -> None:
+    with opened(feed(count=3000)) as exchange:
+        code, out, err = shell(exchange, "--symbols", "ETHUSDT,BTCUSDT")
+        again = shell(exchange, "--symbols", "ETHUSDT,BTCUSDT")
+    assert (code, err) == (0, "")
+    held = len(MarketStore(str(shell.store)).read_bars("binance:ETHUSDT", "1m"))
+    row = re.search(r"binance:ETHUSDT +│ 1m +│ +([\d,]+) │ +([\d,]+) │ +([\d,]+) │ +([\d,]+)", out)
+    assert row is not None
+    new, there, gaps, missing = (int(text.replace(",", "")) for text in row.groups())
+    assert new == there == held
+    assert missing == 1440 - held
+    assert 0 < gaps <= missing
+    assert re.search(r"binance:BTCUSDT +│ 1d +│ +1 │ +1 │", out)
+    assert re.search(r"\d kB", out)
+    assert again[0] == 0
+    assert re.search(r"binance:ETHUSDT +│ 1m +│ +0 │.*nothing", again[1])
+
+
+def test_what_could_not_be_had_exits_with_1_and_says_what_helps(shell: Shell) -> None:
+    with opened(feed(count=100, days=2)) as exchange:
+        exchange.follow([On(Status(404), "2024-03-05")])
+        code, out, _ = shell(exchange, "--to", "2024-03-06", "--source", "archive")
+        assert code == 1
+        assert "not to be had: binance:ETHUSDT 1d 2024-03-05 00:00:00 to 2024-03-06" in out
+        assert "--source auto" in out
+        assert shell(exchange, "--to", "2024-03-06")[0] == 0
+
+
+def test_a_bad_file_exits_with_2_and_is_named(shell: Shell) -> None:
+    with opened(feed(count=100)) as exchange:
+        exchange.follow([On(WrongChecksum(), "1m")])
+        code, out, err = shell(exchange)
+    assert code == 2
+    assert re.search(r"^error: ETHUSDT-1m-2024-03-04.zip: its SHA-256 is .* twice", err)
+    assert re.search(r"binance:ETHUSDT +│ 1d +│ +1 │", out), "the other file is there all the same"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--exchange", "binanceus dm"), "no exchange 'binanceus dm': did you mean"),
+        (("--symbols", "ETHUSTD"), "lists no symbol 'ETHUSTD': did you mean ETHUSDT"),
+        (("--symbols", ","), "--symbols is empty"),
+        (("--kinds", "1min"), "'1min' is no kind of data: did you mean '1m'"),
+        (("--from", "yesterday"), "'yesterday' is not a time"),
+        (("--from", "2024-03-06"), "before --to 2024-03-05"),
+        (("--source", "ftp"), "--source='ftp' cannot be used: auto, archive or rest"),
+        (("--verify-checksums", "no"), "always, published or never"),
+        (("--concurrency", "0"), "--concurrency=0 cannot be used: 1 to 64"),
+        (("--archive-url", "data.binance.vision"), "a base URL"),
+        (("--simbols", "ETHUSDT"), "did you mean --symbols"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    shell: Shell, arguments: tuple[str, ...], message: str
+) -> None:
+    with opened(feed(count=5)) as exchange:
+        code, _, err = shell(exchange, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not shell.store.exists()
+
+
+def test_an_exchange_that_is_not_there_is_named_by_its_url(shell: Shell) -> None:
+    nobody = ["--url", "http://127.0.0.1:9", "--archive-url", "http://127.0.0.1:9"]
+    arguments = ["download", "--store", str(shell.store), "--symbols", "ETHUSDT", "--from",
+                 "2024-03-04", "--to", "2024-03-05", *nobody]  # fmt: skip
+    for source in ("rest", "archive"):
+        assert main([*arguments, "--source", source]) == 2
+        err = shell.capsys.readouterr().err
+        assert "http://127.0.0.1:9" in err
+        assert err.count("\n") == 1
+
+
+def test_keys_in_the_environment_are_not_shown(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BINANCE_API_KEY", "the-key")
+    monkeypatch.setenv("BINANCE_API_SECRET", "the-secret")
+    with opened(feed(count=50)) as exchange:
+        _, out, err = shell(exchange)
+        exchange.follow([On(Status(400))])
+        _, more, worse = shell(exchange, "--source", "rest", "--replace")
+    for secret in ("the-key", "the-secret"):
+        assert secret not in out + err + more + worse
+    options = subprocess.run(
+        [sys.executable, "-m", "apex_trader.data", "download", "--help"], capture_output=True,
+        text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "--key" not in options
+    assert "--secret" not in options
