@@ -116,9 +116,11 @@ def _table(store: MarketStore, result: DownloadResult) -> Table:
         want = done.want
         there = held(store, want)
         bars = KINDS[want.kind].step is not None
+        missing = f"{there.missing:,}" if bars else ""
         table.add_row(
-            want.market, want.kind, f"{done.new_rows:,}", f"{there.rows:,}",
-            f"{there.gaps:,}", f"{there.missing:,}" if bars else "", _duration(total(done.lacking)), decimal(done.size) if done.size else "nothing",
+            want.market, want.kind, f"{done.new_rows:,}", f"{there.rows:,}", f"{there.gaps:,}",
+            missing, _duration(total(done.lacking)),
+            decimal(done.size) if done.size else "nothing",
         )  # fmt: skip
     return table
 
