@@ -84,7 +84,8 @@ class GrowingSource:
             self._funding.append(funding)
         before, self._end = self._end, until
         for clock in _COARSE:
-            self._bars[clock].append(self._closed(clock, before))
+            if self._end // CLOCKS[clock] > before // CLOCKS[clock]:
+                self._bars[clock].append(self._closed(clock, before))
 
     def bars(self, clock: str) -> Bars:
         """See ``MarketSource.bars``."""
@@ -149,8 +150,6 @@ class GrowingSource:
         step = CLOCKS[clock]
         start, end = before // step * step, self._end // step * step
         covered = self.coverage(_FINER.get(clock, "1m"))
-        if end <= start:
-            return self._bars[clock].rows.slice(0, 0)
         if clock == "1m":
             parts = bars_from_seconds(self.seconds(start, end))
         else:

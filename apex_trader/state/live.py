@@ -25,7 +25,7 @@ from apex_trader.state.regime import SecondResidual
 from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 from apex_trader.state.structure import MINUTES, StructureHistory, second_closes
-from apex_trader.time import CLOCKS, DAY, day_start, format_date, format_time
+from apex_trader.time import CLOCKS, DAY, MINUTE, day_start, format_date, format_time
 
 _COARSE = (MINUTES, "1h", "1d")
 
@@ -134,18 +134,21 @@ class LiveTables:
 
     def _advance(self, closed: ClosedSeconds, until: int) -> None:
         """Everything up to a time within the day."""
-        start = self.end
-        bars = [{c: len(s.bars(c)) for c in _COARSE} for s in self.markets.sources]
+        start, sources = self.end, self.markets.sources
+        known = [{c: len(source.bars(c)) for c in _COARSE} for source in sources]
         seconds = [
             _append(source, closed, start, until)
             for source in (self._primary, self._reference) if source is not None
         ]  # fmt: skip
-        known = list(zip(self.markets.sources, bars, strict=True))
-        minutes, hours, days = (
-            self._clocks[c].extend(*_pair([bar_side(source, c, n[c]) for source, n in known]))
-            for c in _COARSE
-        )
-        self._structure.extend(minutes, hours, days)
+        if until // MINUTE > start // MINUTE:
+            minutes, hours, days = (
+                self._clocks[c].extend(*_pair([
+                    bar_side(source, c, bars[c])
+                    for source, bars in zip(sources, known, strict=True)
+                ]))
+                for c in _COARSE
+            )  # fmt: skip
+            self._structure.extend(minutes, hours, days)
         if "1s" in self._clocks:
             self._advance_seconds(seconds, until)
         self._decide(until)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from apex_trader.errors import ApexError, ConfigError, DataError
@@ -111,7 +111,7 @@ pieces = st.lists(
 
 
 @NAMES
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(pieces=pieces, begin=st.integers(0, 30 * 60), with_trades=st.booleans())
 def test_any_division_of_a_stream_gives_the_bits_of_the_offline_segment(
     name, pieces, begin, with_trades
