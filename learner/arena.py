@@ -231,13 +231,17 @@ class DeviceArena:
             self._ready[number] = True
 
     def summary(self) -> str:
-        """One line: how full it is, what a segment costs, what the budget is."""
-        return (
-            f"arena on {self.tables.device}: {len(self._slot_of)} of {self._slots} slots, "
-            f"{self.slot_bytes / 2**20:.1f} MiB a segment of {self.tables.schema.name}, "
-            f"{self.tables.nbytes / 2**30:.2f} GiB of a budget of {self._budget / 2**30:.2f} GiB, "
-            f"extractor {self.extractor or 'none'}"
+        """One line: its room, what a segment costs, the budget; once there are any, what it holds.
+
+        A run says it before anything is loaded: segments come when a batch asks for them.
+        """
+        room = (
+            f"arena on {self.tables.device}: room for {self._slots} segments of "
+            f"{self.tables.schema.name}, {self.slot_bytes / 2**20:.1f} MiB each, "
+            f"{self.tables.nbytes / 2**30:.2f} GiB of a budget of {self._budget / 2**30:.2f} GiB"
         )
+        held = f"; {len(self._slot_of)} loaded" if self._slot_of else ""
+        return room + held + (f"; extractor {self.extractor}" if self.extractor else "")
 
     def metrics(self) -> dict[str, float]:
         """Bytes, resident segments, and how often segments came and went."""

@@ -143,9 +143,11 @@ def test_the_budget_is_kept_and_reported() -> None:
     budget = SHAPE.nbytes(SCHEMA) * 3 + 17
     arena = DeviceArena(SCHEMA, budget, shape=SHAPE)
     assert arena.tables.nbytes == SHAPE.nbytes(SCHEMA) * 3 <= budget
+    assert "room for 3 segments" in arena.summary()
+    assert "loaded" not in arena.summary(), "nothing is missing in an arena that was just made"
+    assert "extractor" not in arena.summary()
     arena.add(0, PARTS[0])
-    assert "1 of 3 slots" in arena.summary()
-    assert "extractor-1" in arena.summary()
+    assert "1 loaded; extractor extractor-1" in arena.summary()
     metrics = arena.metrics()
     assert metrics["learner/arena_resident"] == 1
     assert metrics["learner/arena_bytes"] == arena.tables.nbytes
