@@ -103,7 +103,8 @@ class RayRun:
 
     def _train(self) -> None:
         context, stop = self.context, self.context.session.stop
-        context.session.display.phase("training", context.config.train.updates)
+        updates = context.config.train.updates
+        context.session.display.phase("training", updates, done=context.updates)
         context.rhythm, budget = self._rhythm(), Budget(context.config.train, context.progress)
         with stop.deferred():
             while stop.requested is None and not (budget.spent(context.updates) and self._ended()):
@@ -174,7 +175,9 @@ class RayRun:
 
     def _log(self, shards: list[dict[str, float]]) -> None:
         context = self.context
-        learner = {"learner/updates": float(context.updates), **self.learning.metrics}
+        learner = self.learning.metrics
+        if learner:
+            learner = {"learner/updates": float(context.updates), **learner}
         context.session.log_training(context.progress, self.rollouts.metrics, shards, learner)
         context.session.metrics.log({"system/restarts": float(context.restarts.total)})
         self.learning.metrics, self.rollouts.metrics = {}, []

@@ -227,10 +227,14 @@ class LearnerActor(Part):
         self._board.post.remote(weights.version, [ray.put(weights)])
 
     def _metrics(self) -> dict[str, float]:
+        """Since the last reading; none without an update, which a reading is of."""
+        figures = self._learner.read_metrics()
+        if not figures:
+            return {}
         now = time.monotonic()
         share = self._waited / max(now - self._since, 1e-9)
         self._waited, self._since = 0.0, now
-        out = {**self._learner.read_metrics(), **self._publisher.metrics()}
+        out = {**figures, **self._publisher.metrics()}
         return {**out, **self._arena.metrics(), "learner/wait_share": share}
 
 

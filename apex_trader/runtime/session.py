@@ -119,11 +119,11 @@ class Session:
         shards: Sequence[Mapping[str, float]],
         learner: Mapping[str, float],
     ) -> None:
-        """One reading of actors (all deliveries since the last), replay shards and learner."""
+        """One reading of actors (all deliveries since the last), replay shards and learner.
+
+        Of actors that delivered nothing, or a learner that did no update, there is no reading.
+        """
         values = {
-            **merge_actors(actors),
-            "actors/decisions": float(progress.decisions),
-            "actors/decisions_per_second": self._rate(progress.decisions),
             **merge_shards(shards),
             "replay/inserted": float(progress.inserted),
             **learner,
@@ -131,6 +131,10 @@ class Session:
             "system/training_seconds": progress.seconds,
             **_process_figures(),
         }
+        rate = self._rate(progress.decisions)
+        if actors:
+            values |= {**merge_actors(actors), "actors/decisions": float(progress.decisions),
+                       "actors/decisions_per_second": rate}  # fmt: skip
         self.metrics.log(values)
 
     def log_evaluation(self, progress: Progress, figures: Mapping[str, float]) -> bool:

@@ -69,6 +69,13 @@ def test_every_group_of_metrics_is_there_and_explained(finished: RunFolder):
     assert last["system/restarts"] == 0
 
 
+def test_no_reading_of_a_part_lacks_its_figures(finished: RunFolder):
+    """At the end too, when nothing was learned or delivered since the last reading."""
+    found = readings(finished)
+    assert all("learner/loss" in r for r in found if r["group"] == "learner")
+    assert all("actors/trades_per_day" in r for r in found if r["group"] == "actors")
+
+
 def test_every_evaluation_judged_a_checkpoint_and_the_best_of_them_is_marked(finished: RunFolder):
     """Although the learner goes on while its weights are judged."""
     judged = {r["eval/updates"]: r["eval/net_return"] for r in readings(finished)
