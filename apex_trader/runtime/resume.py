@@ -13,9 +13,9 @@ from apex_trader.runtime.compose import plain
 from apex_trader.runtime.config import Config
 
 #: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
-#: days that it was trained on; another network cannot take the saved weights.
+#: days that it was trained on; another state or network cannot take the saved weights.
 FIXED = (
-    "seed", "periods", "market.primary", "market.reference", "trading.action_set",
+    "seed", "periods", "market.primary", "market.reference", "state", "trading.action_set",
     "trading.instrument", "network", "cnn",
 )  # fmt: skip
 

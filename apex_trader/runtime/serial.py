@@ -76,7 +76,7 @@ class SerialRun:
 
     def _train(self) -> None:
         stop, learner = self.session.stop, self.learner
-        self.session.display.phase("training", self.config.train.updates)
+        self.session.display.phase("training", self.config.train.updates, done=learner.updates)
         rhythm, budget = self._rhythm(), Budget(self.config.train, self.progress)
         with stop.deferred():
             while stop.requested is None and not budget.spent(learner.updates):

@@ -23,6 +23,8 @@ def test_budget_rhythm_and_runtime_may_change(tiny: Config):
         ("seed", lambda c: replace(c, seed=c.seed + 1)),
         ("periods.test", lambda c: replace(c, periods=replace(c.periods, test=0.4))),
         ("network.hidden", lambda c: replace(c, network=replace(c.network, hidden=64))),
+        ("state.window", lambda c: replace(c, state=replace(c.state, window=64))),
+        ("state.without", lambda c: replace(c, state=replace(c.state, without=("regime",)))),
         ("cnn.trunk", lambda c: replace(c, cnn=replace(c.cnn, trunk=64))),
         ("trading.action_set",
          lambda c: replace(c, trading=replace(c.trading, action_set="sell_buy"))),

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from apex_trader.errors import ApexError, ConfigError, MismatchError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.experience import STRATA
 from apex_trader.runtime.config import Config
+from apex_trader.runtime.display import Display
 from apex_trader.runtime.rhythm import Rhythm
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
@@ -125,12 +126,19 @@ def test_another_seed_gives_another_run(run: Run, finished: RunFolder):
     assert len(same) < len(other) / 2
 
 
-def test_a_finished_run_goes_on_with_a_larger_budget(run: Run, tiny: Config):
+def test_a_finished_run_goes_on_with_a_larger_budget(
+    run: Run, tiny: Config, monkeypatch: pytest.MonkeyPatch
+):
     folder = run(train=replace(tiny.train, updates=20))
     assert final(folder) == 20
     before = readings(folder)
     longer = replace(tiny, train=replace(tiny.train, updates=40), resume=str(folder.path))
+    phases = {}
+    monkeypatch.setattr(
+        Display, "phase", lambda _, name, total, done=0.0: phases.update({name: (total, done)})
+    )
     train(longer, folder)
+    assert phases["training"] == (40, 20), "the time left is that of what is left"
     assert final(folder) == 40
     after = readings(folder)[len(before) :]
     for axis in ("learner/updates", "actors/decisions", "replay/inserted", "system/seconds"):
@@ -195,7 +203,7 @@ def test_resuming_with_another_state_is_refused(tiny: Config, finished: RunFolde
     other = replace(tiny.state, without=("regime",))
     config = replace(tiny, state=other, resume=str(finished.path))
     saved = finished.config.read_bytes()
-    with pytest.raises(MismatchError, match="schema"):
+    with pytest.raises(ConfigError, match=r"state\.without.*started with"):
         train(config, RunFolder(finished.path))
     assert finished.config.read_bytes() == saved
 
