@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,9 +42,7 @@ class SimulatedClock:
         await self._clock.until(self._clock.now() + round(seconds * SECOND))
 
 
-def listed(
-    trades: Mapping[str, Trades], published: Mapping[str, I64] | None = None
-) -> Feed:
+def listed(trades: Mapping[str, Trades], published: Mapping[str, I64] | None = None) -> Feed:
     return Feed(
         [Listing(MarketInfo(m), trades=t, published=(published or {}).get(m))
          for m, t in trades.items()]
@@ -87,13 +86,43 @@ class Heard:
         return int(self.metrics[f"stream/{name}"])
 
 
-async def listen(feed: TradeFeed, until: int, timeout: float = 60.0) -> Heard:
-    """Iterate an open feed until it has closed everything before ``until``."""
+@contextlib.asynccontextmanager
+async def moving(
+    exchange: LocalExchange, step: float = 0.25,
+    events: Mapping[int, Callable[[], object]] | None = None,
+) -> AsyncIterator[None]:  # fmt: skip
+    """The exchange's time moves on, as fast as it can tell everything in time.
+
+    step: simulated seconds a move. events: what happens at which time (µs).
+    """
+    todo = sorted((events or {}).items())
+
+    async def move() -> None:
+        while True:
+            now = exchange.clock.advance(round(step * SECOND))
+            while todo and todo[0][0] <= now:
+                todo.pop(0)[1]()
+            await exchange.settle()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(move())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+
+async def listen(feed: TradeFeed, until: int, timeout: float = 240.0) -> Heard:
+    """Iterate an open feed until it has closed everything before ``until``; batches follow on."""
     heard = Heard()
 
     async def iterate() -> None:
         async for batch in feed:
-            assert batch.start == (heard.batches[-1].until if heard.batches else feed.start)
+            assert not heard.batches or batch.start == heard.batches[-1].until
             heard.batches.append(batch)
             if batch.until >= until:
                 return
