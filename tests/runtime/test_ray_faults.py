@@ -29,7 +29,7 @@ from learner.checkpoint import CheckpointManager
 from tests.runtime.processes import CODES, start, wait_for
 from tests.runtime.test_ray_run import CLUSTER
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1200)]
 
 #: What Ray calls the process of a part, and what the run does.
 PARTS = {
@@ -38,7 +38,7 @@ PARTS = {
     "WeightBoard": "weight board",
 }  # fmt: skip
 #: Seconds after which a run that should have come to something has hung.
-LIMIT = 240.0
+LIMIT = 600.0
 
 
 @dataclass
