@@ -132,3 +132,12 @@ async def listen(feed: TradeFeed, until: int, timeout: float = 240.0) -> Heard:
     finally:
         heard.metrics = feed.metrics()
     return heard
+
+
+async def hear(
+    exchange: LocalExchange, feed: TradeFeed, until: int, step: float = 0.25,
+    events: Mapping[int, Callable[[], object]] | None = None,
+) -> tuple[Heard, int]:  # fmt: skip
+    """Open a feed, listen until ``until``, close it: what it handed on, and where it began."""
+    async with feed, moving(exchange, step, events):
+        return await listen(feed, until), feed.start

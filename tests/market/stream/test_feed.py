@@ -39,6 +39,7 @@ from tests.market.stream.simulated import (
     SimulatedClock,
     configured,
     feed_of,
+    hear,
     listed,
     listen,
     moving,
@@ -76,8 +77,8 @@ def assert_whole(heard: Heard, trades: dict[str, Trades], start: int) -> None:
     """Everything from ``start`` on was handed on: the same trades, the same bits."""
     until = heard.batches[-1].until
     assert heard.batches[0].start == start
-    for market, tape in trades.items():
-        expected = tape.between(start, until)
+    for market, all_trades in trades.items():
+        expected = all_trades.between(start, until)
         assert same(heard.trades(market), expected)
         assert identical(heard.seconds(market), seconds_from_trades(expected))
 
@@ -85,10 +86,10 @@ def assert_whole(heard: Heard, trades: dict[str, Trades], start: int) -> None:
 def assert_stored(store: MarketStore, trades: dict[str, Trades], start: int) -> None:
     """The store holds these trades from ``start`` up to where its recording ends."""
     store.reload()
-    for market, tape in trades.items():
+    for market, all_trades in trades.items():
         ((begin, end),) = store.coverage(market, "trades").tolist()
         assert begin == start
-        assert same(store.read_trades(market), tape.between(start, end))
+        assert same(store.read_trades(market), all_trades.between(start, end))
 
 
 def test_an_hour_with_disconnects_doubles_and_reorders_has_the_bits_of_the_offline_seconds(
@@ -103,9 +104,8 @@ def test_an_hour_with_disconnects_doubles_and_reorders_has_the_bits_of_the_offli
 
     async def hour() -> tuple[Heard, int]:
         async with exchange_of(trades, frame_faults=faults) as exchange:
-            async with feed_of(exchange, [ETH, BTC], store=store) as feed:
-                async with moving(exchange, 0.5):
-                    return await listen(feed, end_of(trades)), feed.start
+            feed = feed_of(exchange, [ETH, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades), 0.5)
 
     heard, start = run(hour())
     assert heard.batches[-1].until - start >= 3600 * SECOND
@@ -128,9 +128,8 @@ def test_primary_and_reference_may_trade_on_two_exchanges() -> None:
     async def both() -> tuple[Heard, int]:
         faults = Random(np.random.default_rng(1), {Disconnect(): 1 / 60})
         async with exchange_of(trades, frame_faults=faults) as exchange:
-            async with feed_of(exchange, [PERPETUAL, BTC]) as feed:
-                async with moving(exchange):
-                    return await listen(feed, end_of(trades)), feed.start
+            feed = feed_of(exchange, [PERPETUAL, BTC])
+            return await hear(exchange, feed, end_of(trades))
 
     heard, start = run(both())
     assert heard.count("disconnects") >= 2
@@ -145,9 +144,8 @@ def test_trades_that_the_socket_leaves_out_are_fetched_and_the_store_is_whole(
     async def gaps() -> tuple[Heard, int]:
         faults = Random(np.random.default_rng(4), {Missing(): 1 / 20})
         async with exchange_of(trades, frame_faults=faults) as exchange:
-            async with feed_of(exchange, [ETH, BTC], store=store) as feed:
-                async with moving(exchange, 0.1):
-                    return await listen(feed, end_of(trades)), feed.start
+            feed = feed_of(exchange, [ETH, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades), 0.1)
 
     heard, start = run(gaps())
     assert heard.count("backfilled") >= 20
@@ -175,11 +173,10 @@ def test_a_trade_that_comes_after_its_second_is_a_recorded_revision_and_changes_
     published = np.maximum.accumulate(published)
 
     async def hour() -> tuple[Heard, int]:
-        feed = listed(trades, {ETH: published})
-        async with LocalExchange(feed, clock=Clock(at(20), speed=0)) as exchange:
-            async with feed_of(exchange, [ETH, BTC], store=store) as stream:
-                async with moving(exchange):
-                    return await listen(stream, end_of(trades)), stream.start
+        told = listed(trades, {ETH: published})
+        async with LocalExchange(told, clock=Clock(at(20), speed=0)) as exchange:
+            feed = feed_of(exchange, [ETH, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades))
 
     heard, start = run(hour())
     revisions = read_revisions(store.files, ETH)
@@ -206,10 +203,10 @@ def test_a_socket_that_is_half_closed_is_found_out_and_replaced() -> None:
 
     async def silent() -> tuple[Heard, int, int]:
         async with exchange_of(trades) as exchange:
-            async with feed_of(exchange, [ETH, BTC], stream=config) as feed:
-                async with moving(exchange, events={at(60): exchange.half_close}):
-                    heard = await listen(feed, end_of(trades))
-                    return heard, feed.start, exchange.counts["connections"]
+            feed = feed_of(exchange, [ETH, BTC], stream=config)
+            events = {at(60): exchange.half_close}
+            heard, start = await hear(exchange, feed, end_of(trades), events=events)
+            return heard, start, exchange.counts["connections"]
 
     heard, start, connections = run(silent())
     assert heard.count("stalled") >= 1
@@ -228,9 +225,8 @@ def test_a_market_that_falls_silent_alone_is_found_out_by_asking_rest(store: Mar
 
     async def one() -> tuple[Heard, int]:
         async with exchange_of(trades, frame_faults=silence) as exchange:
-            async with feed_of(exchange, [ETH, BTC], store=store, stream=config) as feed:
-                async with moving(exchange):
-                    return await listen(feed, end_of(trades)), feed.start
+            feed = feed_of(exchange, [ETH, BTC], store=store, stream=config)
+            return await hear(exchange, feed, end_of(trades))
 
     heard, start = run(one())
     assert heard.count("stalled") >= 1
@@ -257,17 +253,19 @@ def test_nothing_closes_while_the_exchange_is_gone_and_then_everything_does() ->
     async def gone() -> tuple[Heard, int, list[tuple[int, int]]]:
         closings: list[tuple[int, int]] = []
         down = On(Status(503), where="spot", start=outage[0], end=outage[1])
-        async with exchange_of(trades, faults=[down], frame_faults=cut) as exchange:
-            async with feed_of(exchange, [ETH, BTC]) as feed:
-                async with moving(exchange):
-                    heard = Heard()
-                    async for batch in feed:
-                        closings.append((exchange.clock.now(), batch.until))
-                        heard.batches.append(batch)
-                        if batch.until >= end_of(trades):
-                            break
-                    heard.metrics = feed.metrics()
-                    return heard, feed.start, closings
+        async with (
+            exchange_of(trades, faults=[down], frame_faults=cut) as exchange,
+            feed_of(exchange, [ETH, BTC]) as feed,
+            moving(exchange),
+        ):
+            heard = Heard()
+            async for batch in feed:
+                closings.append((exchange.clock.now(), batch.until))
+                heard.batches.append(batch)
+                if batch.until >= end_of(trades):
+                    break
+            heard.metrics = feed.metrics()
+            return heard, feed.start, closings
 
     heard, start, closings = run(gone())
     during = [until for now, until in closings if outage[0] + 5 * SECOND < now < outage[1]]
@@ -289,9 +287,8 @@ def test_when_rest_stays_away_seconds_close_incomplete_and_the_store_is_mended_l
 
     async def away() -> tuple[Heard, int]:
         async with exchange_of(trades, faults=[down], frame_faults=lose) as exchange:
-            async with feed_of(exchange, [ETH, BTC], store=store, stream=config) as feed:
-                async with moving(exchange, 0.1):
-                    return await listen(feed, end_of(trades)), feed.start
+            feed = feed_of(exchange, [ETH, BTC], store=store, stream=config)
+            return await hear(exchange, feed, end_of(trades), 0.1)
 
     heard, start = run(away())
     assert heard.count("rest_failures") >= 1
@@ -335,7 +332,7 @@ def test_a_restart_goes_on_where_the_store_ends_and_no_second_is_missing(
     (first, _), (second, _), (third, _) = feeds
     assert second < at(80)
     assert second >= at(80) - 40 * SECOND
-    assert third == at(150) or third // SECOND >= at(150) // SECOND
+    assert third >= at(150)
     for start, heard in feeds:
         assert heard.batches[0].start == start
         until = heard.batches[-1].until

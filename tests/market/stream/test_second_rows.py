@@ -1,5 +1,7 @@
 """Seconds made slice by slice have the bits of one pass."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_slices_at_whole_seconds_give_the_bits_of_one_pass(
     previous = int(trades.ts[0]) - 7_000 if with_previous else None
     edges = [0, *(int(trades.ts[0]) // SECOND * SECOND + cut * SECOND for cut in sorted(cuts))]
     rows = SecondRows(previous)
-    parts = [rows.close(trades.between(a, b)) for a, b in zip(edges, [*edges[1:], 2**62])]
+    parts = [rows.close(trades.between(a, b)) for a, b in pairwise([*edges, 2**62])]
     assert identical(concatenate_seconds(parts), seconds_from_trades(trades, previous))
 
 
