@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -80,14 +81,16 @@ async def _serve(options: argparse.Namespace) -> None:
         feed, clock=clock, faults=Random(generator, rates), frame_faults=Random(generator, frames),
         host=options.host, port=options.port,
     )  # fmt: skip
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with exchange:
         _introduce(exchange)
-        with contextlib.suppress(asyncio.CancelledError):
-            while True:
-                print(f"{format_time(clock.now())}  {exchange.connected} sockets, "
-                      f"{exchange.counts['requests']} requests, {exchange.counts['frames']} frames",
-                      flush=True)  # fmt: skip
-                await asyncio.sleep(10)
+        while not stopped.is_set():
+            counts = f"{exchange.counts['requests']} requests, {exchange.counts['frames']} frames"
+            print(f"{format_time(clock.now())}  {exchange.connected} sockets, {counts}", flush=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), 10)
 
 
 def _introduce(exchange: LocalExchange) -> None:

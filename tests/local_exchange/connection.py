@@ -32,6 +32,8 @@ from tests.local_exchange.streams import CATEGORIES, Stream, parse_stream
 #: Streams one connection may have, and control messages it may send a second.
 MOST_STREAMS = {"spot": 1024, "futures": 200}
 MOST_MESSAGES = {"spot": 5, "futures": 10}
+#: Real seconds in which a client must answer a closing handshake.
+_ANSWER_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,10 @@ class Connection:
                     self.silent = True
                     return
                 elif isinstance(item, Goodbye):
-                    await self._ws.close(code=item.code)
+                    # aiohttp's own close would not wait for the client's answer while reading.
+                    await self._ws.send_frame(item.code.to_bytes(2, "big"), WSMsgType.CLOSE)
+                    await asyncio.sleep(_ANSWER_WITHIN)
+                    self._abort()
                     return
                 else:
                     self._abort()

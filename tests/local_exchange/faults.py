@@ -59,7 +59,10 @@ class Hang(Fault):
 
 @dataclass(frozen=True)
 class Close(Fault):
-    """Close the connection at once, with no answer."""
+    """Close the connection at once, with no answer.
+
+    aiohttp's client, and so ccxt's, silently asks again once: it takes two to be noticed.
+    """
 
 
 @dataclass(frozen=True)
