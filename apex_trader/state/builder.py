@@ -25,6 +25,7 @@ from apex_trader.state.markets import Markets, Need, bar_side, day_base, second_
 from apex_trader.state.outcomes import fill_prices, outcomes, own_bars
 from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
+from apex_trader.state.stretch import traded_bars
 from apex_trader.state.structure import MINUTES, StructureHistory, second_closes
 from apex_trader.time import DAY, format_date
 
@@ -64,7 +65,7 @@ class SegmentBuilder:
         if self.schema.fast_clock == "1s":
             days = np.array(self.primary.second_days(), np.int64)
         else:
-            bars = own_bars(self.primary, self.schema.fast_clock)
+            bars = traded_bars(own_bars(self.primary, self.schema.fast_clock))
             days = np.unique(bars.ts // DAY * DAY)
         if len(days) == 0:
             raise ApexError(

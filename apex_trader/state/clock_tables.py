@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from apex_trader.market.growing import join
 from apex_trader.market.types import Bars, Seconds
-from apex_trader.state.stretch import Grid, GridCarry, carry_bars, dense_grid, sparse_grid
+from apex_trader.state.stretch import (
+    Grid,
+    GridCarry,
+    carry_bars,
+    dense_grid,
+    sparse_grid,
+    traded_bars,
+)
 from apex_trader.state.tables import (
     BarCarry,
     Follower,
@@ -136,6 +143,8 @@ class _SideTables:
     @classmethod
     def of(cls, side: Side, clock: str, max_gap: int | None, past: SideCarry | None) -> Self:
         bars, seconds = side.bars, side.seconds
+        if max_gap is not None and seconds is None:  # those of seconds have trades
+            bars = traded_bars(bars)
         if past is not None:
             bars = join(past.bar, bars)
             if past.second is not None and seconds is not None:

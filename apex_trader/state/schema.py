@@ -21,7 +21,7 @@ from apex_trader.time import CLOCKS, MINUTE, SECOND
 CLIP = 5.0
 #: Raised whenever a formula or a constant of a column changes: it is part of every schema's
 #: fingerprint, so what was computed or trained with another one is refused.
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 #: Account features appended by the simulator, see ``apex_trader.trading.account``.
 ACCOUNT_SIZE = 8
 HIDDEN_SIZE = 512

@@ -3,6 +3,9 @@
 Whether a quiet second lies in a short pause or in a gap is known only later, and a state must not
 depend on what comes later. So after each real row up to ``max_gap`` carried rows follow in either
 case; a pause longer than that has no further rows, and the next real row begins a new stretch.
+
+Some sources fill a pause with bars without volume. Nobody traded in them, so they are no real rows:
+an exchange that stands still for an hour is a gap, however its minutes are recorded.
 """
 
 from __future__ import annotations
@@ -115,6 +118,12 @@ def _following(grid: Grid, earlier: GridCarry) -> Grid:
         grid.ts[done:], grid.source[done:], grid.opened[done:], grid.carried[done:], first[done:],
         grid.step, earlier.rows,
     )  # fmt: skip
+
+
+def traded_bars(bars: Bars) -> Bars:
+    """The bars in which somebody traded. One without volume carries a price, as an absent one."""
+    traded = bars.volume > 0
+    return bars if traded.all() else bars.take(traded)
 
 
 def carry_bars(bars: Bars, grid: Grid) -> Bars:

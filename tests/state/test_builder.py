@@ -99,6 +99,41 @@ def test_the_last_row_of_each_clock_is_the_last_bar_closed(kind):
         np.testing.assert_allclose(close, np.log(bars.close[last]) - segment.base[0], atol=1e-6)
 
 
+def with_carried_minutes(source: MemorySource) -> MemorySource:
+    """The source with a bar without volume, at the last price, in place of every absent minute."""
+    bars = source.bars("1m")
+    ts = np.arange(bars.ts[0], bars.ts[-1] + MINUTE, MINUTE)
+    last = np.searchsorted(bars.ts, ts, side="right") - 1
+    carried = ~np.isin(ts, bars.ts)
+    close = bars.close[last]
+    prices = {n: np.where(carried, close, getattr(bars, n)[last]) for n in ("open", "high", "low")}
+    flows = {n: np.where(carried, 0.0, getattr(bars, n)[last])
+             for n in ("volume", "taker_buy_volume", "count")}  # fmt: skip
+    whole = replace(bars, ts=ts, close=close, **prices, **flows)
+    return replace(source, clock_bars={**source.clock_bars, "1m": whole})
+
+
+def test_minutes_without_trades_are_the_same_whether_absent_or_recorded_without_volume():
+    """In short pauses and in gaps: no decision behind a gap's first minutes, and no fill in it."""
+    schema, (primary, reference), builder = minutes()
+    filled = SegmentBuilder(schema, with_carried_minutes(primary), with_carried_minutes(reference))
+    assert filled.days() == builder.days()
+    day = builder.days()[-1]
+    segment, wanted = filled.build(day), segment_of("minutes")
+    pause = np.diff(primary.bars("1m").between(day - DAY // 2, day + DAY).ts)
+    assert ((pause > MINUTE) & (pause <= schema.max_gap)).any()
+    assert (pause[-DAY // 2 // MINUTE :] > schema.max_gap + MINUTE).any()
+    for part in ("decisions", "outcomes"):
+        columns, others = vars(getattr(segment, part)), vars(getattr(wanted, part))
+        for name, column in columns.items():
+            pairs = column.items() if isinstance(column, dict) else [(None, column)]
+            for clock, values in pairs:
+                other = others[name] if clock is None else others[name][clock]
+                np.testing.assert_array_equal(values, other, err_msg=f"{name} {clock}")
+    for name, table in segment.tables.items():
+        np.testing.assert_array_equal(table, wanted.tables[name], err_msg=name)
+
+
 @KINDS
 def test_no_fast_window_crosses_a_gap_and_coverage_recovers_after_it(kind):
     schema, (primary, _), _ = market_of(kind)

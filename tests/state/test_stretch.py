@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apex_trader.market.types import Bars
-from apex_trader.state.stretch import carry_bars, dense_grid, sparse_grid
+from apex_trader.state.stretch import carry_bars, dense_grid, sparse_grid, traded_bars
 from apex_trader.time import MINUTE, SECOND
 
 GAP = 60 * SECOND
@@ -68,3 +68,10 @@ def test_carried_bars_are_flat_and_without_volume():
     assert carried.volume.tolist() == [5, 0, 0, 6, 0]
     np.testing.assert_array_equal(carried.taker_buy_volume, [1, 0, 0, np.nan, np.nan])
     np.testing.assert_array_equal(carried.count, [np.nan, np.nan, np.nan, 2, 0])
+
+
+def test_a_bar_without_volume_is_no_trade():
+    prices = np.full(4, 10.0)
+    volume = np.array([1.0, 0.0, 0.0, 2.0])
+    bars = Bars(np.arange(4) * MINUTE, prices, prices, prices, prices, volume, volume, volume)
+    assert traded_bars(bars).ts.tolist() == [0, 3 * MINUTE]
