@@ -10,6 +10,7 @@ from apex_trader.market.kinds import Data
 from apex_trader.market.types import I64, Bars, Trades
 from apex_trader.time import format_time
 
+SIDES = "{} is no side: +1 the aggressor bought, -1 sold, 0 unknown"
 REPAIR = "Correct or drop that row, then import again"
 
 
@@ -50,10 +51,7 @@ def _check_trades(trades: Trades, checker: Checker) -> None:
         checker.refuse(~np.isfinite(values), values, name, "{} is not a finite number")
         checker.refuse(values <= 0, values, name, "{} is not positive")
     side = trades.side
-    checker.refuse(
-        (side < -1) | (side > 1), side, "side",
-        "{} is no side: +1 the aggressor bought, -1 sold, 0 unknown",
-    )  # fmt: skip
+    checker.refuse((side < -1) | (side > 1), side, "side", SIDES)
     _check_order(trades.ts, checker, unique=False)
     if trades.id is not None:
         same = np.r_[False, np.diff(trades.id) <= 0]

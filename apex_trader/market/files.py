@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,12 @@ class Files:
             raise ApexError(f"cannot write {path}: {error.strerror or error}") from None
 
     def remove(self, name: str) -> None:
-        """Delete a file; one that is not there is fine."""
+        """Delete a file, and local folders that are empty then; one not there is fine."""
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self.path(name))
+        if self.local:
+            folders = Path(self.path(name)).parents
+            _remove_empty([f for f in folders if f.is_relative_to(self.root)][:-1])
 
     def listing(self, folder: str = "", *, deep: bool = False) -> list[str]:
         """Names of the files in a folder (and below it, when ``deep``), relative to the root."""
@@ -116,13 +119,16 @@ class Files:
     def lock(self) -> Iterator[None]:
         """One writer at a time. The operating system lifts it when the writer dies.
 
-        Only local stores are locked; a remote store must have a single writer.
+        Only local stores are locked; a remote store must have a single writer. Where nothing is
+        written to a store that did not exist, its folders are gone again.
         """
         if not self.local:
             yield
             return
+        root = Path(self.root)
+        made = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
             handle = open(self.path("store.lock"), "wb")  # noqa: SIM115 (closed below)
         except OSError as error:
             raise ApexError(
@@ -135,4 +141,16 @@ class Files:
                 raise StoreBusyError(
                     f"another command is writing to the store {self.url}: wait for it to end"
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                if made and [path.name for path in root.iterdir()] == ["store.lock"]:
+                    os.unlink(handle.name)
+                    _remove_empty(made)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, up to the first that is not empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

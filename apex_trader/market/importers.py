@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError, ConfigError, DataError
 from apex_trader.market.archive import archive_parts
+from apex_trader.market.checks import check
 from apex_trader.market.kinds import KINDS, Data
 from apex_trader.market.lookback import discover_lookbacks
 from apex_trader.market.naming import FileName, parse_name
@@ -159,8 +160,10 @@ def import_rows(
     Raises DataError on impossible or contradicting rows and on those of another symbol.
     """
     _refuse_synthetic(transaction, market)
+    check(data, origin, row_offset)  # an impossible price is not another symbol's
     if not options.replace:
-        _refuse_other_symbol(store.viewing(transaction.manifest), market, data, origin)
+        seen = store.viewing(transaction.manifest)
+        _refuse_other_symbol(seen, market, data, origin, row_offset)
     first = not any(kind.partitions for kind in transaction.entry(market).kinds.values())
     summary = transaction.write(
         market, data, covered=covered, replace=options.replace, origin=origin,
@@ -193,7 +196,9 @@ def _refuse_synthetic(transaction: Transaction, market: str) -> None:
         )
 
 
-def _refuse_other_symbol(store: MarketStore, market: str, data: Data, origin: str) -> None:
+def _refuse_other_symbol(
+    store: MarketStore, market: str, data: Data, origin: str, row_offset: int
+) -> None:
     """DataError when prices are far from those that the store has for the same time."""
     if isinstance(data, Funding) or len(data) == 0 or market not in store.markets():
         return
@@ -212,7 +217,7 @@ def _refuse_other_symbol(store: MarketStore, market: str, data: Data, origin: st
                 origin, f"{prices[row]} is far from {bars.close[at_or_first[row]]}, which the "
                 f"store has for {market} at {format_time(int(data.ts[row]))}",
                 "Check that the symbol is right; --replace imports it all the same",
-                row=row, field=field,
+                row=row + row_offset, field=field,
             )  # fmt: skip
         if inside.all():
             return

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from apex_trader.errors import DataError
+from apex_trader.market.checks import SIDES, Checker
 from apex_trader.market.kinds import Data, Kind, from_columns
 from apex_trader.market.types import I64
 from apex_trader.time import CLOCKS, format_time
@@ -116,8 +117,9 @@ def _numbers(column: pa.ChunkedArray, field: str, name: str) -> NDArray[np.gener
         )  # fmt: skip
     if field == "side":
         wide = _zero_copy(column.cast(pa.int64()))
-        # Values that int8 cannot hold must not wrap into sides.
-        return np.clip(wide, -2, 2).astype(np.int8)
+        # Here, since values that int8 cannot hold must not wrap into sides.
+        Checker(name).refuse((wide < -1) | (wide > 1), wide, "side", SIDES)
+        return wide.astype(np.int8)
     return _zero_copy(column.cast(pa.int64() if whole else pa.float64()))
 
 

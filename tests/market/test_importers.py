@@ -40,6 +40,7 @@ def refused(store: MarketStore, file: str, **options: object) -> str:
     with pytest.raises(ApexError) as caught:
         import_files(store, [file], ImportOptions(**options))  # type: ignore[arg-type]
     assert MarketStore(store.url).markets() == []
+    assert not Path(store.url).exists(), "no empty folders are left behind"
     assert Path(file).name in str(caught.value)
     return str(caught.value)
 
@@ -163,7 +164,7 @@ BAR_FLAWS = {
 TRADE_FLAWS = {
     "NaN": (set_row("price", 3, np.nan), "row 3, field 'price'"),
     "zero amount": (set_row("amount", 3, 0.0), "row 3, field 'amount'"),
-    "no such side": (set_row("side", 3, 2), "row 3, field 'side': 2 is no side"),
+    "no such side": (set_row("side", 3, 3), "row 3, field 'side': 3 is no side"),
     "unsorted": (swap, "row 11, field 'ts'.*not sorted"),
 }
 
@@ -186,6 +187,32 @@ def test_a_flawed_trade_is_named(store: MarketStore, tmp_path: Path, flaw: str) 
     with pytest.raises(DataError, match=message):
         import_files(store, [write(tmp_path, "binance_ETHUSDT_trades.parquet", columns)])
     refused(store, str(tmp_path / "binance_ETHUSDT_trades.parquet"))
+
+
+def test_a_price_that_no_market_has_is_not_taken_for_another_symbol(
+    store: MarketStore, tmp_path: Path
+) -> None:
+    """--replace would not import it either."""
+    import_files(store, [write(tmp_path, "binance_ETHUSDT_1m.parquet", bar_columns())])
+    columns = bar_columns()
+    columns["open"][5] *= -1.0
+    with pytest.raises(DataError, match=r"row 5, field 'open'.*not a positive price") as caught:
+        import_files(store, [write(tmp_path, "binance_ETHUSDT_1m_2.parquet", columns)])
+    assert "--replace" not in str(caught.value)
+
+
+def test_a_refused_import_leaves_the_folders_of_the_store_as_they_were(
+    store: MarketStore, tmp_path: Path
+) -> None:
+    """Although the first of its files was written by then."""
+    import_files(store, [write(tmp_path, "binance_ETHUSDT_1m.parquet", bar_columns())])
+    before = sorted(Path(store.url).rglob("*"))
+    bad = bar_columns()
+    bad["low"][5] = 0.0
+    good = write(tmp_path, "binance_BTCUSDT_1m.parquet", bar_columns())
+    with pytest.raises(DataError, match="low"):
+        import_files(store, [good, write(tmp_path, "binance_BTCUSDT_1m_2.parquet", bad)])
+    assert sorted(Path(store.url).rglob("*")) == before
 
 
 def test_a_missing_value_is_named(store: MarketStore, tmp_path: Path) -> None:
