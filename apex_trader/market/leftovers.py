@@ -7,15 +7,22 @@ from apex_trader.market.transaction import STORE_FILE, live_files
 
 #: Folder of downloads that are under way, inside a local store. None of it is part of the store.
 DOWNLOADS = ".downloads"
+#: Kind of the folders in which a live feed records what came too late: kept for good.
+REVISIONS = "revisions"
 
 
 def leftovers(store: MarketStore) -> list[str]:
-    """Files that the store does not name, relative to it; unfinished downloads not counted."""
+    """Files that the store does not name, relative to it.
+
+    Unfinished downloads and recorded revisions are none of them.
+    """
     live = live_files(store.manifest) | {STORE_FILE, "store.lock"}
     return [
         name
         for name in store.files.listing(deep=True)
-        if name not in live and not name.startswith(f"{DOWNLOADS}/")
+        if name not in live
+        and not name.startswith(f"{DOWNLOADS}/")
+        and f"/kind={REVISIONS}/" not in name
     ]
 
 

@@ -18,11 +18,12 @@ from apex_trader.errors import DataError
 from apex_trader.market import intervals
 from apex_trader.market.files import digest
 from apex_trader.market.kinds import Data, kind_of, partition_bounds
+from apex_trader.market.leftovers import leftovers
 from apex_trader.market.manifest import Partition, describe
 from apex_trader.market.partition import partition_folder, read_minutes, read_partition
 from apex_trader.market.resample import resample
 from apex_trader.market.store import BEGINNING, FOREVER, MarketStore
-from apex_trader.market.transaction import STORE_FILE, live_files, minute_bars
+from apex_trader.market.transaction import minute_bars
 from apex_trader.market.types import Bars
 from apex_trader.time import format_time
 
@@ -202,8 +203,7 @@ def _finding(
 
 def _left_over(store: MarketStore) -> Iterator[Finding]:
     """Files of interrupted writes: not part of the store, and never read."""
-    live = live_files(store.manifest) | {STORE_FILE, "store.lock"}
-    extra = [name for name in store.files.listing(deep=True) if name not in live]
+    extra = leftovers(store)
     if extra:
         yield Finding(False, store.files.path(extra[0]), f"{len(extra)} files are not part of the "
                       "store, left by an interrupted import: they can be deleted")  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from apex_trader.market.files import Files, digest, encode
+from apex_trader.market.leftovers import REVISIONS
 from apex_trader.market.stream.lane import Revisions
 from apex_trader.market.transaction import split_market
 from apex_trader.time import format_date
@@ -52,4 +53,4 @@ def read_revisions(files: Files, market: str, date: str | None = None) -> pa.Tab
 
 def _folder(market: str, date: str) -> str:
     exchange, symbol = split_market(market)
-    return f"exchange={exchange}/symbol={symbol}/kind=revisions/date={date}"
+    return f"exchange={exchange}/symbol={symbol}/kind={REVISIONS}/date={date}"
