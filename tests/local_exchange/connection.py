@@ -52,6 +52,15 @@ class SocketConfig:
     patience: float = 30.0
 
 
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A message that waits for a time, or for a number of offered frames."""
+
+    text: str
+    until: int
+    behind: int | None
+
+
 class Connection:
     """Sends what it is offered, in order, until it ends.
 
@@ -73,7 +82,7 @@ class Connection:
         self._config, self._clock, self._counts = config, clock, counts
         self._queue: asyncio.Queue[str | Fault] = asyncio.Queue()
         self._busy = 0
-        self._held: list[tuple[int, asyncio.Event]] = []
+        self._held: list[_Held] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: deque[float] = deque()
         self._ponged = time.monotonic()
@@ -106,19 +115,18 @@ class Connection:
         self.offered += 1
         if self.combined:
             text = f'{{"stream":"{frame.stream}","data":{text}}}'
+        self._release(frame.time, self.offered - 1)
         if fault is not None:
             self._counts[fault.name] += 1
         if isinstance(fault, Disconnect | Goodbye | HalfClose):
             self.end(fault)
         elif isinstance(fault, Late):
-            self._hold(text, self._clock.now() + fault.by, None)
+            self._hold(_Held(text, frame.time + fault.by, None))
         elif isinstance(fault, Reorder):
-            self._hold(text, self._clock.now() + fault.within, self.offered + fault.behind)
+            self._hold(_Held(text, frame.time + fault.within, self.offered + fault.behind))
         elif not isinstance(fault, Missing):
             self._send(text, fault)
-        for behind, event in self._held:
-            if self.offered >= behind:
-                event.set()
+        self._release(frame.time, self.offered)
 
     def end(self, how: Fault) -> None:
         """Cut, close or silence the connection after what waits to be sent."""
@@ -142,23 +150,22 @@ class Connection:
         for _ in range(1 + (fault.times if isinstance(fault, Duplicate) else 0)):
             self.say(text)
 
-    def _hold(self, text: str, until: int, behind: int | None) -> None:
-        passed = asyncio.Event()
-        if behind is not None:
-            self._held.append((behind, passed))
+    def _hold(self, held: _Held) -> None:
+        self._held.append(held)
 
         async def release() -> None:
-            waits = [asyncio.ensure_future(self._clock.until(until))]
-            waits.append(asyncio.ensure_future(passed.wait()))  # type: ignore[arg-type]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-            self._held = [held for held in self._held if held[1] is not passed]
-            self.say(text)
+            await self._clock.until(held.until)
+            self._release(held.until, self.offered)
 
+        # Other frames push it out in their order; where none come, the clock does.
         self._start(release())
+
+    def _release(self, now: int, offered: int) -> None:
+        """Send what was held back until now, or until so many frames were offered."""
+        for held in list(self._held):
+            if held.until <= now or (held.behind is not None and offered >= held.behind):
+                self._held.remove(held)
+                self.say(held.text)
 
     # -- its life -----------------------------------------------------------------------------
 

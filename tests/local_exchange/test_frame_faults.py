@@ -104,9 +104,7 @@ def test_a_missing_trade_never_comes(small: Feed) -> None:
 def test_a_reordered_trade_comes_behind_later_ones(small: Feed) -> None:
     faults = {10: Reorder(behind=3, within=HOUR)}
     got = streamed(small, faults, lambda e, s: ids(e, s, COUNT))
-    assert sorted(got) == EVERY
-    assert got.index(11) >= 13
-    assert [number for number in got if number != 11] == EVERY[:10] + EVERY[11:]
+    assert got == [*EVERY[:10], 12, 13, 14, 11, *EVERY[14:]]
 
 
 def test_a_reordered_trade_is_not_held_back_for_ever(small: Feed) -> None:
@@ -118,20 +116,23 @@ def test_a_reordered_trade_is_not_held_back_for_ever(small: Feed) -> None:
     assert streamed(small, {COUNT - 1: Reorder(behind=5, within=5_000_000)}, work) == COUNT
 
 
-def test_a_late_trade_comes_after_its_time(small: Feed) -> None:
+def test_a_late_trade_comes_when_its_time_has_come(small: Feed) -> None:
     times = small.all()[0].trades.ts
-    wait = int(times[20] - times[10]) + 1
+    faults = {10: Late(int(times[20] - times[10]))}
+    got = streamed(small, faults, lambda e, s: ids(e, s, COUNT))
+    assert got == [*EVERY[:10], *EVERY[11:20], 11, *EVERY[20:]]
+
+
+def test_held_trades_keep_their_places_when_much_time_passes_at_once(small: Feed) -> None:
+    times = small.all()[0].trades.ts
 
     async def work(exchange: LocalExchange, opened: Any) -> list[Any]:
-        for time in times.tolist():
-            exchange.clock.advance_to(time)
-            await exchange.settle()
-            await asyncio.sleep(0.002)
+        exchange.clock.advance_to(exchange.feed.end)
         return await ids(exchange, opened, COUNT)
 
-    got = streamed(small, {10: Late(wait)}, work)
-    assert sorted(got) == EVERY
-    assert 20 <= got.index(11) <= 22
+    faults = {10: Late(int(times[20] - times[10])), 30: Reorder(behind=2, within=HOUR)}
+    got = streamed(small, faults, work)
+    assert got == [*EVERY[:10], *EVERY[11:20], 11, *EVERY[20:30], 32, 33, 31, *EVERY[33:]]
 
 
 def test_garbage_comes_beside_the_trades(small: Feed) -> None:
