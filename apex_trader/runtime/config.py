@@ -107,8 +107,10 @@ class TrainConfig:
 
     updates: learner updates to do. seconds: training ends after so many, 0 for no such limit.
     evaluate_every: updates between greedy runs on validation days. evaluate_days: how many of them,
-        evenly spread; 0 for all. checkpoint_every: updates
-        between checkpoints. keep: complete checkpoints kept besides the best.
+        evenly spread; 0 for all.
+    checkpoint_every: updates between checkpoints. One is made when no experience is on its way, so
+        it may be of a few updates more than the multiple; the last is of the end of the run.
+    keep: complete checkpoints kept besides the best.
     pretrain_every: updates between refits of the extractor, 0 for one fit before training. A refit
         supplies a new version to every part while the run goes on.
     resident_days: training days held in memory at a time; they rotate when there are more.

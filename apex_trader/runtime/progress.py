@@ -23,8 +23,12 @@ class Progress:
     marks: dict[str, int] = field(default_factory=dict)
 
     def due(self, event: str, updates: int, every: int) -> bool:
-        """Whether ``every`` updates passed since the event; notes it if so. Never with every=0."""
-        if every <= 0 or updates - self.marks.get(event, 0) < every:
+        """Whether a multiple of ``every`` was reached since the event; notes it if so.
+
+        Never with every=0. Multiples, not distances: updates come in leaps, and an event that is
+        late once would put off all that follow.
+        """
+        if every <= 0 or updates // every <= self.marks.get(event, 0) // every:
             return False
         self.marks[event] = updates
         return True
