@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from apex_trader.market.store import MarketStore
 from apex_trader.market.transaction import STORE_FILE, live_files
 
@@ -9,6 +11,12 @@ from apex_trader.market.transaction import STORE_FILE, live_files
 DOWNLOADS = ".downloads"
 #: Kind of the folders in which a live feed records what came too late: kept for good.
 REVISIONS = "revisions"
+
+#: Files that a store writes, whole or half written.
+_OWN = re.compile(
+    r"(?:exchange=[^/]+/symbol=[^/]+/kind=[^/]+/date=[^/]+/(?:part|minutes)-[0-9a-f]{16}\.parquet"
+    r"|store\.json)(?:\.tmp-\d+)?"
+)
 
 
 def leftovers(store: MarketStore) -> list[str]:
@@ -27,10 +35,13 @@ def leftovers(store: MarketStore) -> list[str]:
 
 
 def remove_leftovers(store: MarketStore) -> int:
-    """Delete them while nobody writes; how many there were. StoreBusyError when somebody does."""
+    """Delete those that a store writes itself, while nobody writes; how many there were.
+
+    Whatever else lies in the folder is not ours to touch. StoreBusyError when somebody writes.
+    """
     with store.files.lock():
         store.reload()
-        found = leftovers(store)
+        found = [name for name in leftovers(store) if _OWN.fullmatch(name)]
         for name in found:
             store.files.remove(name)
     return len(found)
