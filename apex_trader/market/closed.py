@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self, TypeVar
 
 from apex_trader.market.types import Funding, Seconds, Trades
+
+Rows = TypeVar("Rows", Seconds, Trades, Funding)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,18 @@ class ClosedSeconds:
     seconds: Mapping[str, Seconds]
     trades: Mapping[str, Trades] = field(default_factory=dict)
     funding: Mapping[str, Funding] = field(default_factory=dict)
+
+    def between(self, start: int, until: int) -> Self:
+        """The part in [start, until), µs; its rows are views."""
+        start, until = max(start, self.start), min(until, self.until)
+
+        def cut(rows: Mapping[str, Rows]) -> dict[str, Rows]:
+            return {market: part.between(start, until) for market, part in rows.items()}
+
+        return replace(
+            self, start=start, until=until, seconds=cut(self.seconds), trades=cut(self.trades),
+            funding=cut(self.funding),
+        )  # fmt: skip
 
 
 class ClosedFeed(Protocol):
