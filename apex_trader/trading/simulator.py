@@ -234,7 +234,9 @@ class Simulator:
         config: TradingConfig | None = None,
         reward_config: RewardConfig | None = None,
         lanes: int = 1,
+        growing: bool = False,
     ) -> None:
+        """growing: the path will go on, see ``go_on``."""
         if lanes < 1:
             raise ApexError(f"a simulator needs at least one lane, not {lanes}")
         self.path = path
@@ -246,7 +248,7 @@ class Simulator:
         self._ledger = new_ledger(lanes, self.config)
         self._lanes = np.zeros(lanes, LANE).view(np.recarray)
         self._lanes.ended = 1
-        rewarded = bool(self._weights.pivot_levels.any()) and len(path.events) > 0
+        rewarded = bool(self._weights.pivot_levels.any()) and (growing or len(path.events) > 0)
         # Position of each lane at each row of its day since the reset, for the pivot bonus.
         self._held = np.zeros((lanes, path.longest_segment if rewarded else 0), np.int8)
         self._account = np.zeros((lanes, ACCOUNT_SIZE), np.float32)
@@ -335,6 +337,28 @@ class Simulator:
         self._place(lanes, rows)
         self._lanes.ended[lanes[ruined]] = 1
         return pnl
+
+    def go_on(self, path: MarketPath, gone: int = 0) -> None:
+        """Continues on a path that holds the same rows less the first ``gone``, and more behind.
+
+        Lanes stay where they are, with their accounts; an end of the market that they had come to
+        may have moved. ApexError when the path is another one.
+        """
+        rows = self._lanes.row - gone
+        inside = bool(np.all((rows >= 0) & (rows < len(path))))
+        if not inside or np.any(path.arrays.ts[rows] != self.path.arrays.ts[self._lanes.row]):
+            raise ApexError(
+                "accounts go on along one market, and the path holds other rows"
+            )
+        for name in ("row", "start", "first"):
+            self._lanes[name] -= gone
+        if self._held.shape[1]:
+            held = np.zeros((self.lanes, path.longest_segment), np.int8)
+            width = min(held.shape[1], self._held.shape[1])
+            held[:, :width] = self._held[:, :width]
+            self._held = held
+        self.path = path
+        self._columns = _Columns.of(path, self._ledger, self._lanes)
 
     def state_dict(self) -> dict[str, Any]:
         """Accounts and places of all lanes, for an exact resume on the same path."""
