@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from apex_trader.errors import ConfigError
+from apex_trader.time import DAY, SECOND
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class RolloutConfig:
     movement_sigmas: a transition belongs to "movement" when the market moved by more than this
     many standard deviations over it.
     collect_steps: decisions of every lane between two deliveries to the replay.
+    source: "replay": days of the market store, again and again. "stream": the live market, each
+    decision once, as it comes; the lanes keep their accounts from day to day.
+    seal_every: with source=stream, seconds of market time after which what came is made part of
+    the day's segment; a divisor of a day.
     """
 
     lanes: int = 64
@@ -34,6 +40,8 @@ class RolloutConfig:
     extrema_radius: int = 12
     movement_sigmas: float = 3.0
     collect_steps: int = 32
+    source: Literal["replay", "stream"] = "replay"
+    seal_every: int = 300
 
     def __post_init__(self) -> None:
         for name in ("lanes", "branches", "n_step", "collect_steps"):
@@ -43,6 +51,8 @@ class RolloutConfig:
         self._require("epsilon_base", 0.0 <= self.epsilon_base <= 1.0, "between 0 and 1")
         for name in ("epsilon_exponent", "episode_steps", "extrema_radius", "movement_sigmas"):
             self._require(name, getattr(self, name) >= 0, "not negative")
+        divides = self.seal_every >= 1 and DAY // SECOND % self.seal_every == 0
+        self._require("seal_every", divides, "whole seconds that divide a day, such as 60 or 300")
 
     def _require(self, field: str, holds: bool, allowed: str) -> None:
         if not holds:

@@ -115,6 +115,10 @@ class NStep:
         self._open[:] = 0
         return out
 
+    def renumber(self, gone: int) -> None:
+        """The market's first ``gone`` rows went away: rows are counted from there now."""
+        self._ring["row"] -= gone
+
     def state_dict(self) -> dict[str, Any]:
         """Open steps of all lanes."""
         ring = {name: column.copy() for name, column in self._ring.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,9 @@ class RolloutWorker:
         seed: of the run; the actor's number is mixed in.
     """
 
+    #: The market goes on while the lanes stand in it.
+    GROWING: ClassVar[bool] = False
+
     def __init__(
         self,
         market: RolloutMarket,
@@ -139,10 +142,10 @@ class RolloutWorker:
         latest_version: of the learner's weights, for the policy lag; unknown when None. The
         transitions of the very last step wait for the next call.
         """
-        steps, started = steps or self.config.collect_steps, time.perf_counter()
-        for _ in range(steps):
+        steps, started, taken = steps or self.config.collect_steps, time.perf_counter(), 0
+        while taken < steps * self.config.lanes and self._more():
             self._step()
-        taken = steps * self.config.lanes
+            taken += self.config.lanes
         return self._deliver(taken, time.perf_counter() - started, latest_version)
 
     def state_dict(self) -> dict[str, Any]:
@@ -176,10 +179,16 @@ class RolloutWorker:
 
     def _install(self, market: RolloutMarket) -> None:
         self.market = market
-        self.simulator = Simulator(market.path, self.trading, self.reward, self.config.lanes)
+        self.simulator = Simulator(
+            market.path, self.trading, self.reward, self.config.lanes, growing=self.GROWING
+        )
         self.policy.tables = market.tables
         self._potentials = Potentials(market.tables, self.reward)
         self._starts = np.flatnonzero(market.path.startable)
+
+    def _more(self) -> bool:
+        """Whether another decision can be taken now."""
+        return True
 
     def _start_all(self) -> None:
         config = self.config
