@@ -19,13 +19,14 @@ from apex_trader.market.stream.lane import Revisions
 from apex_trader.market.stream.market import StreamedMarket
 from apex_trader.market.stream.sequencer import Sequencer
 from apex_trader.market.stream.watermark import Watermark
-from apex_trader.market.types import I64, Seconds, Trades
+from apex_trader.market.types import I64, Funding, Seconds, Trades
 from apex_trader.time import MINUTE, SECOND
 
 #: Longest batch (µs): after an outage seconds come in pieces.
 LONGEST = 10 * MINUTE
-#: A trade further than this (µs) in the exchange's future is no trade.
-FUTURE = 5 * SECOND
+#: A trade further than this (µs) in the exchange's future is no trade; less may be a local clock
+#: that was set back and not measured since.
+FUTURE = MINUTE
 
 
 class FeedCore:
@@ -43,9 +44,11 @@ class FeedCore:
         self.health = health
         self.revisions: list[Revisions] = []
         self._clock = clock
+        self._paying = {m.funding_name: m for m in markets if m.funding is not None}
         self.watermark = Watermark(
-            list(self.markets), start, micros(config.watermark), micros(config.patience)
-        )
+            [*self.markets, *self._paying], start, micros(config.watermark),
+            micros(config.patience),
+        )  # fmt: skip
         self._emitted = start
 
     # -- what is heard ------------------------------------------------------------------------
@@ -78,6 +81,12 @@ class FeedCore:
         self.watermark.proven(market.name, time)
         self._settle(market)
 
+    def paid(self, market: StreamedMarket, paid: Funding, asked: int) -> None:
+        """Funding payments that the exchange told of at ``asked`` (its time, µs)."""
+        assert market.funding is not None
+        self.health.late_funding += len(market.funding.learn(paid, asked))
+        self.watermark.proven(market.funding_name, market.funding.known)
+
     def unreachable(self, market: StreamedMarket) -> None:
         """REST gave no answer about this market, however often it was asked."""
         self.health.rest_failures += 1
@@ -91,7 +100,10 @@ class FeedCore:
     def close(self) -> LiveSeconds | None:
         """The next closed seconds, at most ``LONGEST`` of them; None when there are none yet."""
         for name in self.watermark.overdue():
-            self._go_on_without(self.markets[name])
+            if name in self.markets:
+                self._go_on_without(self.markets[name])
+            else:
+                self._do_without_payment(self._paying[name])
         start, until = self._emitted, min(self.watermark.close(), self._emitted + LONGEST)
         if until <= start:
             return None
@@ -99,15 +111,23 @@ class FeedCore:
         trades: dict[str, Trades] = {}
         incomplete: dict[str, I64] = {}
         for name, market in self.markets.items():
-            seconds[name], trades[name], doubtful = market.lane.close(until)
+            known = self.watermark.known(name)
+            seconds[name], trades[name], doubtful = market.lane.close(until, known)
             if len(doubtful):
                 incomplete[name] = doubtful
                 self.health.incomplete += len(doubtful)
+        funding = {
+            market.name: market.funding.close(until)
+            for market in self.markets.values()
+            if market.funding is not None
+        }
         self._emitted = until
         now = max(market.venue.now() for market in self.markets.values())
         self.health.closed += (until - start) // SECOND
         self.health.closing_lag = now - until
-        return LiveSeconds(start, until, seconds, trades, closed_at=now, incomplete=incomplete)
+        return LiveSeconds(
+            start, until, seconds, trades, funding, closed_at=now, incomplete=incomplete
+        )
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -171,15 +191,17 @@ class FeedCore:
         if isinstance(market.sequence, Sequencer):
             self.watermark.proven(market.name, market.sequence.time)
         self.watermark.whole(market.name, market.whole)
-        if market.whole:
-            market.lane.doubt_over(self.watermark.known(market.name))
 
     def _go_on_without(self, market: StreamedMarket) -> None:
         """What is missing has been waited for long enough."""
         self.watermark.abandon(market.name)
-        if not market.joined:
-            market.lane.doubt(self.watermark.known(market.name))
         self._give_up(market)
+
+    def _do_without_payment(self, market: StreamedMarket) -> None:
+        assert market.funding is not None
+        market.funding.skip()
+        self.health.missed_funding += 1
+        self.watermark.proven(market.funding_name, market.funding.known)
 
     def _give_up(self, market: StreamedMarket) -> None:
         sequence = market.sequence

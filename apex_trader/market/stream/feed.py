@@ -27,6 +27,7 @@ from apex_trader.market.stream.clock import Clock, SystemClock, micros
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.market.stream.connection import Connection
 from apex_trader.market.stream.core import FeedCore
+from apex_trader.market.stream.funding import FundingSchedule
 from apex_trader.market.stream.health import Health
 from apex_trader.market.stream.keeper import Keeper
 from apex_trader.market.stream.lane import Lane
@@ -34,6 +35,10 @@ from apex_trader.market.stream.market import StreamedMarket
 from apex_trader.market.stream.upkeep import Upkeep
 from apex_trader.market.stream.venue import Venue, open_venue
 from apex_trader.market.transaction import split_market
+from apex_trader.time import DAY
+
+#: µs before the start from which on funding payments are asked for: two tell the interval.
+FUNDING_PAST = 3 * DAY
 
 
 class TradeFeed:
@@ -84,6 +89,11 @@ class TradeFeed:
         self._failures: deque[BaseException] = deque()
 
     @property
+    def markets(self) -> tuple[str, ...]:
+        """The markets that every batch names."""
+        return tuple(self._names)
+
+    @property
     def start(self) -> int:
         """The first second (µs) that is handed on; known once the feed is open."""
         return self._open.watermark.start
@@ -122,12 +132,14 @@ class TradeFeed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._core is not None and self._keeper is not None:
-            await self._keeper.keep(final=True)
-        self._keeper = None
-        for venue in self._venues.values():
-            await venue.close()
-        self._venues = {}
+        keeper, self._keeper = self._keeper, None
+        try:
+            if keeper is not None:
+                await keeper.keep(final=True)
+        finally:
+            for venue in self._venues.values():
+                await venue.close()
+            self._venues = {}
 
     async def _enter(self) -> None:
         for exchange, config in self._configs.items():
@@ -136,7 +148,9 @@ class TradeFeed:
         start = lanes[0].start
         connections = self._connect(lanes)
         markets = [
-            StreamedMarket(lane, self._venue(lane.market), connections[lane.market])
+            StreamedMarket(
+                lane, self._venue(lane.market), connections[lane.market], self._funding(lane)
+            )
             for lane in lanes
         ]
         self._core = FeedCore(markets, start, self._config, self._clock, self._health)
@@ -146,6 +160,9 @@ class TradeFeed:
             self._keeper = Keeper(self._store, self._core)
         upkeep = Upkeep(self._core, self._config, self._clock, self._awake.set)
         for market in markets:
+            if market.funding is not None:
+                await upkeep.ask_funding(market)
+                self._start(upkeep.fund(market))
             self._ask_rest(market)
         for connection in self._connections:
             self._start(self._stay_connected(connection))
@@ -173,6 +190,11 @@ class TradeFeed:
             await check_joins(venue, name, held)
         assert self._store is not None
         return joined_lane(self._store, name, held, start, venue)
+
+    def _funding(self, lane: Lane) -> FundingSchedule | None:
+        if not self._venue(lane.market).pays_funding(lane.market):
+            return None
+        return FundingSchedule(lane.start, lane.start - FUNDING_PAST)
 
     def _connect(self, lanes: Sequence[Lane]) -> dict[str, Connection]:
         """One socket for all markets of an exchange, or one each where ccxt has no other way."""

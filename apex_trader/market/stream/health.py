@@ -23,6 +23,8 @@ class Health:
     trades that came after their second had closed. incomplete: seconds (of one market) that closed
     although something was missing. closed: seconds closed. rest_failures: REST questions that no
     repetition got answered. save_failures: writes put off because the store was busy.
+    late_funding: payments of seconds that had closed. missed_funding: payments that were due and
+    not told of. closing_lag: how long (µs) after its end the last second closed.
     """
 
     stalled: int = 0
@@ -31,6 +33,8 @@ class Health:
     closed: int = 0
     rest_failures: int = 0
     save_failures: int = 0
+    late_funding: int = 0
+    missed_funding: int = 0
     closing_lag: int = 0
     _lags: deque[int] = field(default_factory=lambda: deque(maxlen=_LAGS))
 
@@ -58,6 +62,8 @@ class Health:
             "stream/revisions": float(self.revisions),
             "stream/seconds": float(self.closed),
             "stream/incomplete": float(self.incomplete),
+            "stream/late_funding": float(self.late_funding),
+            "stream/missed_funding": float(self.missed_funding),
             "stream/rest_failures": float(self.rest_failures),
             "stream/save_failures": float(self.save_failures),
             "stream/lag_p50": float(p50),

@@ -14,9 +14,6 @@ from apex_trader.market.stream.sequencer import Sequencer
 from apex_trader.market.types import I64, Seconds, Trades
 from apex_trader.time import SECOND
 
-#: The end of a doubt that is not over yet.
-OPEN = int(np.iinfo(np.int64).max)
-
 
 @dataclass(frozen=True)
 class Revisions:
@@ -98,20 +95,19 @@ class Lane:
         revised = released.take(late & (released.ts >= self._start))
         return Revisions(self.market, revised, self._closed) if len(revised) else None
 
-    def doubt(self, start: int, end: int = OPEN) -> None:
+    def doubt(self, start: int, end: int) -> None:
         """Trades of [start, end) µs may be missing: what closes there is incomplete."""
         self._doubts.append((start, end))
 
-    def doubt_over(self, time: int) -> None:
-        """From ``time`` (µs) on nothing is in doubt any more."""
-        self._doubts = [(start, min(end, time)) for start, end in self._doubts if start < time]
+    def close(self, until: int, known: int) -> tuple[Seconds, Trades, I64]:
+        """Close the seconds up to ``until``: their rows, their trades, the incomplete ones.
 
-    def close(self, until: int) -> tuple[Seconds, Trades, I64]:
-        """Close the seconds up to ``until``: their rows, their trades, the incomplete ones."""
+        known: no trade before this time (µs) is missing, but those in doubt.
+        """
         waiting = _in_order(self._waiting)
         count = int(np.searchsorted(waiting.ts, until))
         trades, self._waiting = waiting.slice(0, count), [waiting.slice(count, len(waiting))]
-        incomplete = self._incomplete(self._closed, until)
+        incomplete = self._incomplete(self._closed, until, known)
         self._closed = until
         self._doubts = [doubt for doubt in self._doubts if doubt[1] > until]
         return self._rows.close(trades), trades, incomplete
@@ -134,9 +130,9 @@ class Lane:
         self._unsaved.insert(0, unsaved.trades)
         self._saved = unsaved.start
 
-    def _incomplete(self, start: int, until: int) -> I64:
+    def _incomplete(self, start: int, until: int, known: int) -> I64:
         seconds = np.arange(start, until, SECOND, dtype=np.int64)
-        doubtful = np.zeros(len(seconds), np.bool_)
+        doubtful = seconds + SECOND > known
         for low, high in self._doubts:
             doubtful |= (seconds + SECOND > low) & (seconds < high)
         return seconds[doubtful]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apex_trader.market.exchange.listings import Listing
 from apex_trader.market.stream.connection import Connection
+from apex_trader.market.stream.funding import FundingSchedule
 from apex_trader.market.stream.lane import Lane
 from apex_trader.market.stream.overlap import Overlap
 from apex_trader.market.stream.sequencer import Sequencer
@@ -17,8 +18,11 @@ class StreamedMarket:
     and no hole is open.
     """
 
-    def __init__(self, lane: Lane, venue: Venue, connection: Connection) -> None:
-        self.lane, self.venue, self.connection = lane, venue, connection
+    def __init__(
+        self, lane: Lane, venue: Venue, connection: Connection,
+        funding: FundingSchedule | None = None,
+    ) -> None:  # fmt: skip
+        self.lane, self.venue, self.connection, self.funding = lane, venue, connection, funding
         self.name = lane.market
         self.listing: Listing = venue.listing(lane.market)
         #: Local time (µs) from which on a REST answer joins what the socket says; None: no socket.
@@ -30,6 +34,11 @@ class StreamedMarket:
         self.last_sign = 0
         self.hole_since: int | None = None
         self._hole_first = -1
+
+    @property
+    def funding_name(self) -> str:
+        """Name under which closing waits for its funding payments."""
+        return f"{self.name} funding"
 
     @property
     def sequence(self) -> Sequencer | Overlap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,10 +12,23 @@ from apex_trader.market.source import MarketInfo
 from apex_trader.market.store import MarketStore
 from apex_trader.market.stream.lane import Unsaved
 from apex_trader.market.transaction import Transaction
+from apex_trader.market.types import Funding
 
 
-def save(store: MarketStore, parts: Sequence[Unsaved], infos: Sequence[MarketInfo]) -> int:
-    """Write trades of several markets at once, or none of them; number of new rows.
+@dataclass(frozen=True)
+class UnsavedFunding:
+    """Funding payments for the store, and the time [start, end) µs that they speak for."""
+
+    market: str
+    paid: Funding
+    span: tuple[int, int]
+
+
+def save(
+    store: MarketStore, parts: Sequence[Unsaved], payments: Sequence[UnsavedFunding],
+    infos: Sequence[MarketInfo],
+) -> int:  # fmt: skip
+    """Write trades and payments of several markets at once, or nothing; number of new trades.
 
     infos: what the exchange says of markets that the store does not know yet. ApexError when the
     store is busy or cannot be written, DataError when it holds other trades for the same time.
@@ -23,11 +37,13 @@ def save(store: MarketStore, parts: Sequence[Unsaved], infos: Sequence[MarketInf
         for info in infos:
             if not transaction.entry(info.market).kinds:
                 transaction.set_info(info)
+        for due in payments:
+            transaction.write(due.market, due.paid, covered=due.span, origin=_origin(due.market))
         return sum(_write(transaction, part) for part in parts)
 
 
 def _write(transaction: Transaction, part: Unsaved) -> int:
-    origin = f"the live feed of {part.market}"
+    origin = _origin(part.market)
     covered = (part.start, part.end)
     try:
         return transaction.write(
@@ -42,3 +58,7 @@ def _write(transaction: Transaction, part: Unsaved) -> int:
             raise
         rest = part.trades.take(np.asarray(~late))
         return transaction.write(part.market, rest, covered=covered, origin=origin).new_rows
+
+
+def _origin(market: str) -> str:
+    return f"the live feed of {market}"

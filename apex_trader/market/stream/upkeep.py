@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from apex_trader.errors import ApexError
+from apex_trader.market.exchange.retry import UnreachableError
 from apex_trader.market.stream.clock import Clock, micros
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.market.stream.connection import Connection
@@ -13,7 +14,10 @@ from apex_trader.market.stream.core import FeedCore
 from apex_trader.market.stream.market import StreamedMarket
 from apex_trader.market.stream.sequencer import Sequencer
 from apex_trader.market.stream.venue import Venue
+from apex_trader.time import SECOND
 
+#: Seconds between questions for funding payments: while one is due, and otherwise.
+FUNDING_DUE, FUNDING_QUIET = 1.0, 300.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +45,28 @@ class Upkeep:
             except ApexError as error:
                 self._core.health.rest_failures += 1
                 _log.warning("%s: its clock was not measured (%s)", venue.config.exchange, error)
+
+    async def fund(self, market: StreamedMarket) -> None:
+        """Ask for funding payments: often while one is due, else now and then."""
+        schedule = market.funding
+        while schedule is not None:
+            await self.ask_funding(market)
+            left = schedule.known - market.venue.now()
+            wait = FUNDING_DUE if left <= 0 else min(left / SECOND, FUNDING_QUIET)
+            await self._clock.sleep(wait)
+
+    async def ask_funding(self, market: StreamedMarket) -> None:
+        """Ask once for the payments that are new."""
+        assert market.funding is not None
+        since, now = market.funding.since, market.venue.now()
+        try:
+            paid = await market.venue.pages.funding(market.listing, since, now + SECOND)
+        except UnreachableError as error:
+            self._core.unreachable(market)
+            _log.warning("%s: %s", market.name, error)
+            return
+        self._core.paid(market, paid, now)
+        self._wake()
 
     async def watch(self, connection: Connection) -> None:
         """Replace a socket that has fallen silent, and ask REST about a market that has.

@@ -47,6 +47,11 @@ class Venue:
             default.min_notional if listing.min_notional is None else listing.min_notional,
         )  # fmt: skip
 
+    def pays_funding(self, market: str) -> bool:
+        """Whether the market is a perpetual whose payments can be asked for."""
+        can = bool(self.client.has.get("fetchFundingRateHistory"))
+        return can and self.listing(market).instrument == "perpetual"
+
     def another_client(self) -> Any:
         """A further client of the same exchange, for a socket of its own."""
         client = streaming(self.config)

@@ -82,7 +82,7 @@ class Watermark:
         self._blocked_since = None
 
     def abandon(self, market: str) -> None:
-        """Close without this market until it is whole again."""
+        """Close without this market until it is whole again, or known as far as the others."""
         self._markets[market].abandoned = True
 
     def abandoned(self, market: str) -> bool:
@@ -91,8 +91,8 @@ class Watermark:
 
     def close(self) -> int:
         """Close what can be closed; the new ``closed``."""
-        waited_for = [m.known for m in self._markets.values() if not m.abandoned]
-        until = min(waited_for, default=self._passed())
+        passed = self._passed()
+        until = min(m.known if self._waited_for(m) else passed for m in self._markets.values())
         self._closed = max(self._closed, until // SECOND * SECOND)
         return self._closed
 
@@ -101,7 +101,7 @@ class Watermark:
         passed = self._passed()
         behind = [
             name for name, market in self._markets.items()
-            if market.known < passed // SECOND * SECOND and not market.abandoned
+            if market.known < passed // SECOND * SECOND and self._waited_for(market)
         ]  # fmt: skip
         slowest = min((self._markets[name].known for name in behind), default=passed)
         if not behind:
@@ -111,6 +111,11 @@ class Watermark:
         elif passed - self._blocked_since > self._patience:
             return behind
         return []
+
+    def _waited_for(self, market: _Market) -> bool:
+        """Whether closing waits for this market (again, once it is known as far as any)."""
+        market.abandoned &= market.known < self._passed() // SECOND * SECOND
+        return not market.abandoned
 
     def _passed(self) -> int:
         """The time that has certainly passed, by any live socket."""

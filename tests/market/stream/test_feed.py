@@ -14,12 +14,14 @@ import pytest
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.seconds import seconds_from_trades
+from apex_trader.market.source import MarketInfo
 from apex_trader.market.store import MarketStore
 from apex_trader.market.stream.feed import TradeFeed
 from apex_trader.market.stream.revisions import read_revisions
-from apex_trader.market.types import Trades
-from apex_trader.time import SECOND
-from tests.local_exchange import Clock, LocalExchange
+from apex_trader.market.types import Funding, Trades
+from apex_trader.time import HOUR, SECOND
+from tests.local_exchange import Clock, Listing, LocalExchange
+from tests.local_exchange import Feed as FeedOfMarkets
 from tests.local_exchange.faults import On, Random, Status
 from tests.local_exchange.frame_faults import (
     Disconnect,
@@ -92,6 +94,7 @@ def assert_stored(store: MarketStore, trades: dict[str, Trades], start: int) -> 
         assert same(store.read_trades(market), all_trades.between(start, end))
 
 
+@pytest.mark.slow
 def test_an_hour_with_disconnects_doubles_and_reorders_has_the_bits_of_the_offline_seconds(
     store: MarketStore,
 ) -> None:
@@ -459,3 +462,52 @@ def test_markets_must_be_named_once_and_belong_to_a_given_exchange() -> None:
             TradeFeed(config, markets)
     with pytest.raises(ApexError, match="not open"):
         _ = TradeFeed(config, [ETH]).start
+
+
+def test_a_funding_payment_comes_with_its_second_and_is_stored(store: MarketStore) -> None:
+    trades = tapes(300, 1.0, PERPETUAL, BTC)
+    times = at(60) + np.arange(-3, 2) * 8 * HOUR + 2000
+    paid = Funding(times, np.array([1e-4, -2e-5, 3e-5, 1e-4, 2e-4]))
+    listings = [
+        Listing(MarketInfo(PERPETUAL, "perpetual"), trades=trades[PERPETUAL], funding=paid),
+        Listing(MarketInfo(BTC), trades=trades[BTC]),
+    ]
+
+    async def funded() -> tuple[Heard, int]:
+        async with LocalExchange(FeedOfMarkets(listings), clock=Clock(at(20), speed=0)) as exchange:
+            feed = feed_of(exchange, [PERPETUAL, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades))
+
+    heard, start = run(funded())
+    with_payment = [b for b in heard.batches if len(b.funding[PERPETUAL])]
+    assert len(with_payment) == 1
+    assert with_payment[0].start <= at(60) < with_payment[0].until
+    assert with_payment[0].funding[PERPETUAL].rate.tolist() == [1e-4]
+    assert BTC not in with_payment[0].funding
+    assert heard.count("late_funding") == heard.count("missed_funding") == 0
+    assert_whole(heard, trades, start)
+    assert store.info(PERPETUAL).instrument == "perpetual"
+    # What is stored speaks for the time up to which the exchange has surely told of payments.
+    assert store.read_funding(PERPETUAL).ts.tolist() == times[:3].tolist()
+
+
+def test_a_payment_that_never_comes_delays_its_second_by_patience_and_no_more() -> None:
+    trades = tapes(400, 1.5, PERPETUAL)
+    times = at(60) + np.arange(-3, 0) * 8 * HOUR
+    listing = Listing(
+        MarketInfo(PERPETUAL, "perpetual"), trades=trades[PERPETUAL],
+        funding=Funding(times, np.full(3, 1e-4)),
+    )  # fmt: skip
+
+    async def unpaid() -> tuple[Heard, int]:
+        async with LocalExchange(
+            FeedOfMarkets([listing]), clock=Clock(at(20), speed=0)
+        ) as exchange:
+            feed = feed_of(exchange, [PERPETUAL], stream=replace(PATIENT, patience=30.0))
+            return await hear(exchange, feed, end_of(trades))
+
+    heard, start = run(unpaid())
+    assert heard.count("missed_funding") == 1
+    (waited,) = (b for b in heard.batches if b.start <= at(60) < b.until)
+    assert waited.closed_at >= at(90)
+    assert_whole(heard, trades, start)

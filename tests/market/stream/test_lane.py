@@ -21,12 +21,12 @@ def test_seconds_close_with_all_their_trades_and_nothing_later() -> None:
     trades = tape(1, 100)
     it = lane()
     assert it.take(trades) is None
-    rows, closed, incomplete = it.close(MONDAY + 5 * SECOND)
+    rows, closed, incomplete = it.close(MONDAY + 5 * SECOND, NEVER)
     expected = trades.between(MONDAY, MONDAY + 5 * SECOND)
     assert same(closed, expected)
     assert identical(rows, seconds_from_trades(expected))
     assert len(incomplete) == 0
-    rows, closed, _ = it.close(MONDAY + 3600 * SECOND)
+    rows, closed, _ = it.close(MONDAY + 3600 * SECOND, NEVER)
     assert same(closed, trades.slice(len(expected), len(trades)))
 
 
@@ -35,12 +35,12 @@ def test_a_trade_of_a_closed_second_is_a_revision_and_still_goes_to_the_store() 
     it = lane()
     it.take(trades.slice(0, 40))
     edge = int(trades.ts[60]) // SECOND * SECOND
-    it.close(edge)
+    it.close(edge, NEVER)
     revisions = it.take(trades.slice(40, 100))
     assert revisions is not None
     assert revisions.closed == edge
     assert same(revisions.trades, trades.slice(40, 100).between(0, edge))
-    _, closed, _ = it.close(MONDAY + 3600 * SECOND)
+    _, closed, _ = it.close(MONDAY + 3600 * SECOND, NEVER)
     assert same(closed, trades.slice(40, 100).between(edge, NEVER))
     unsaved = it.unsaved(MONDAY + 3600 * SECOND)
     assert unsaved is not None
@@ -78,7 +78,7 @@ def test_nothing_is_saved_beyond_a_hole_that_was_given_up() -> None:
     saved = it.unsaved(end)
     assert saved is not None
     assert saved.end <= trades.ts[50]
-    _, _, incomplete = it.close(end)
+    _, _, incomplete = it.close(end, NEVER)
     assert trades.ts[50] // SECOND * SECOND in incomplete
     assert len(incomplete) <= 2 + (trades.ts[51] - trades.ts[49]) // SECOND
     revisions = it.take(sequencer.backfill(trades.slice(50, 100), 1050))
@@ -89,13 +89,11 @@ def test_nothing_is_saved_beyond_a_hole_that_was_given_up() -> None:
     assert same(rest.trades, trades.between(saved.end, NEVER))
 
 
-def test_a_doubt_that_is_over_marks_only_the_seconds_before() -> None:
+def test_seconds_that_close_before_they_are_known_are_incomplete() -> None:
     it = lane()
-    it.doubt(MONDAY + 2 * SECOND)
-    it.doubt_over(MONDAY + 4 * SECOND)
-    _, _, incomplete = it.close(MONDAY + 9 * SECOND)
+    _, _, incomplete = it.close(MONDAY + 4 * SECOND, MONDAY + 2 * SECOND + 1)
     assert ((incomplete - MONDAY) // SECOND).tolist() == [2, 3]
-    assert len(it.close(MONDAY + 12 * SECOND)[2]) == 0
+    assert len(it.close(MONDAY + 12 * SECOND, MONDAY + 12 * SECOND)[2]) == 0
 
 
 def test_without_ids_the_store_gets_nothing_of_what_it_thinks_whole() -> None:
@@ -107,7 +105,7 @@ def test_without_ids_the_store_gets_nothing_of_what_it_thinks_whole() -> None:
     it.take(overlap.offer(trades.take(keep), NEVER))
     end = MONDAY + 3600 * SECOND
     assert it.unsaved(end) is not None
-    it.close(end)
+    it.close(end, NEVER)
     revisions = it.take(overlap.offer(trades.slice(20, 21), NEVER))
     assert revisions is not None
     more = it.unsaved(end + SECOND)

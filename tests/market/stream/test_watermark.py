@@ -75,6 +75,21 @@ def test_a_market_that_holds_the_others_up_is_overdue_after_patience_and_no_soon
     assert mark.close() == at(63)
 
 
+def test_closing_without_a_market_goes_as_far_as_a_live_socket_shows_and_no_further() -> None:
+    mark = Watermark(["eth", "funding"], MONDAY, DELAY, PATIENCE)
+    mark.proven("funding", at(28_800))
+    mark.heard("eth", at(1.5))
+    mark.overdue()
+    mark.heard("eth", at(70))
+    assert mark.overdue() == ["eth"]
+    mark.abandon("eth")
+    assert mark.close() == at(69)
+    # Its own trades came, in unbroken order: it is waited for again.
+    mark.proven("eth", at(70))
+    assert mark.close() == at(70)
+    assert not mark.abandoned("eth")
+
+
 def test_after_an_outage_patience_begins_when_the_socket_is_back() -> None:
     mark = watermark("eth")
     mark.whole("eth", True)
