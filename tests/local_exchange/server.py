@@ -175,7 +175,8 @@ class LocalExchange:
 
     async def __aexit__(self, *error: object) -> None:
         self._gate.closing.set()
-        self._sockets.end(Disconnect())
+        for connection in self._sockets.connections:
+            connection.end(Disconnect())
         if self._publisher is not None:
             self._publisher.cancel()
             with contextlib.suppress(asyncio.CancelledError):

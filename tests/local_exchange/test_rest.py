@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,12 +11,17 @@ import ccxt
 import ccxt.async_support as ccxt_async
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from apex_trader.market.source import MarketInfo
 from apex_trader.market.types import Bars, Trades
 from apex_trader.time import HOUR, MINUTE
 from tests.local_exchange import Clock, Feed, LimitConfig, Listing, LocalExchange
+from tests.local_exchange.answers import Query, aggregate_trades
 from tests.local_exchange.samples import FIRST_ID, options
 from tests.market.samples import MONDAY
+from tests.real_market import real_columns
 
 START = MONDAY // 1000
 
@@ -291,3 +297,44 @@ def test_weights_count_and_too_many_are_refused_until_the_window_is_over(feed: F
 
     # The venues are counted apart; a client that goes on asking is banned.
     assert ask(feed, many, limits=limits) == (["4", "8"], ["429", "429", "429", "418"])
+
+
+@pytest.mark.parametrize("symbol", ["ETHUSDT", "BTCUSDT"])
+def test_real_trades_come_back_to_the_bit(symbol: str) -> None:
+    columns = real_columns(f"binance_{symbol}_trades_2024-08-08.parquet")
+    # Ids of one length: ccxt puts trades of one millisecond in the order of their ids as text.
+    first = 3_000_000_000
+    ids = np.arange(len(columns["ts"])) + first
+    trades = Trades(columns["ts"], columns["price"], columns["amount"], columns["side"], ids)
+    feed = Feed([Listing(MarketInfo(f"binance:{symbol}"), trades)])
+    unified = f"{symbol[:3]}/USDT"
+
+    async def pages(speaker: Any) -> list[Any]:
+        got: list[Any] = []
+        while page := await speaker.fetch_trades(unified, None, 1000, {"fromId": first + len(got)}):
+            got += page
+        return got
+
+    assert_same_trades(ask(feed, pages), trades, ids)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 7_200), st.lists(st.integers(100, 1000), min_size=1, max_size=5), st.booleans()
+)  # fmt: skip
+def test_pages_of_any_size_at_any_time_hold_every_known_trade_once(
+    eth: Listing, seconds: int, sizes: list[int], by_time: bool
+) -> None:
+    now = MONDAY + seconds * 1_000_000
+    got: list[dict[str, Any]] = []
+    for limit in itertools.cycle(sizes):
+        after = {"fromId": got[-1]["a"] + 1 if got else 1}
+        if by_time and not got:
+            after = {"startTime": START}
+        query = Query({key: str(value) for key, value in {**after, "limit": limit}.items()})
+        page = aggregate_trades(eth, query, now, capped=True)
+        if not page:
+            break
+        assert len(page) <= limit
+        got += page
+    assert [trade["a"] for trade in got] == eth.ids[eth.trades.ts <= now].tolist()
