@@ -77,7 +77,7 @@ class Files:
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 self.path(name), f"not a readable Parquet file ({error})",
-                "Import that period again with --replace",
+                "`data verify` says what mends it",
             ) from None  # fmt: skip
 
     def write(self, name: str, content: bytes) -> None:

@@ -133,6 +133,11 @@ def cover(entry: KindEntry, start: int, end: int) -> None:
     entry.coverage = intervals.union(entry.covered(), intervals.one(start, end)).tolist()
 
 
+def uncover(entry: KindEntry, start: int, end: int) -> None:
+    """Take [start, end) out of what the entry's imports speak for."""
+    entry.coverage = intervals.subtract(entry.covered(), intervals.one(start, end)).tolist()
+
+
 def _market_json(entry: MarketEntry) -> dict[str, Any]:
     kinds = {
         name: {

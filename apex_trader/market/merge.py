@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,12 +71,13 @@ def merge_trades(held: Trades, new: Incoming, known: I64) -> tuple[Trades, int]:
     known: [k, 2] intervals that the store's trades speak for. Trades have no key: identical rows
     are different fills. So inside the time that both speak for, the rows must be the same ones, in
     the same order; the rest is new. Where both have exchange ids, trades at the very edges of an
-    interval may be new, since a recording can be cut inside one timestamp.
+    interval may be new, since a recording can be cut inside one timestamp; and of a time in whole
+    milliseconds and one in microseconds of the same trade the finer one counts.
     """
     rows = new.rows
     assert isinstance(rows, Trades)
     if held.id is not None and rows.id is not None and len(held) and len(rows):
-        return _merge_by_id(held, rows, new)
+        return _merge_by_id(held, rows, new, known)
     fresh = np.ones(len(rows), np.bool_)
     for start, end in intervals.clip(known, *new.covered).tolist():
         low, high = (int(i) for i in np.searchsorted(rows.ts, [start, end]))
@@ -90,10 +91,12 @@ def merge_trades(held: Trades, new: Incoming, known: I64) -> tuple[Trades, int]:
     return ordered, int(fresh.sum())
 
 
-def _merge_by_id(held: Trades, rows: Trades, new: Incoming) -> tuple[Trades, int]:
-    assert held.id is not None
+def _merge_by_id(given: Trades, rows: Trades, new: Incoming, known: I64) -> tuple[Trades, int]:
+    assert given.id is not None
     assert rows.id is not None
-    _, theirs, mine = np.intersect1d(held.id, rows.id, assume_unique=True, return_indices=True)
+    _, theirs, mine = np.intersect1d(given.id, rows.id, assume_unique=True, return_indices=True)
+    held, rows = _in_finer_time(given, rows, theirs, mine)
+    assert rows.id is not None
     old, fresh = columns(held), columns(rows)
     for name in ("ts", "price", "amount", "side"):
         _refuse_contradiction(old[name][theirs], fresh[name][mine], mine, new, name)
@@ -102,7 +105,9 @@ def _merge_by_id(held: Trades, rows: Trades, new: Incoming) -> tuple[Trades, int
     unknown = np.ones(len(rows), np.bool_)
     unknown[mine] = False
     if len(mine):
-        extra = np.flatnonzero(unknown & (rows.ts > start) & (rows.ts < end))
+        extra = np.flatnonzero(
+            unknown & (rows.ts > start) & (rows.ts < end) & intervals.covers(known, rows.ts, 1)
+        )
         if len(extra):
             raise DataError(
                 new.origin, f"id {rows.id[extra[0]]} is missing in the store, which holds the "
@@ -124,6 +129,22 @@ def _merge_by_id(held: Trades, rows: Trades, new: Incoming) -> tuple[Trades, int
         )  # fmt: skip
     assert isinstance(ordered, Trades)
     return ordered, int(unknown.sum())
+
+
+def _in_finer_time(held: Trades, rows: Trades, theirs: I64, mine: I64) -> tuple[Trades, Trades]:
+    """Both with the microseconds of a trade that one of them has in whole milliseconds.
+
+    Exchanges state milliseconds on their streams, and microseconds in their archives.
+    """
+    a, b = held.ts[theirs], rows.ts[mine]
+    rounded = (a != b) & (a // 1000 == b // 1000) & ((a % 1000 == 0) | (b % 1000 == 0))
+    if not rounded.any():
+        return held, rows
+    finer = np.maximum(a, b)[rounded]
+    ours, new = held.ts.copy(), rows.ts.copy()
+    ours[theirs[rounded]], new[mine[rounded]] = finer, finer
+    changed = bool((finer != a[rounded]).any())
+    return replace(held, ts=ours) if changed else held, replace(rows, ts=new)
 
 
 def _refuse_different_trades(held: Data, rows: Data, row: int, new: Incoming) -> None:

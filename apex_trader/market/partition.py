@@ -14,7 +14,7 @@ from apex_trader.market.kinds import KINDS, Data, from_columns
 from apex_trader.market.manifest import Partition
 from apex_trader.market.types import Bars
 
-REMEDY = "Import that period again with --replace"
+REMEDY = "`data verify` says what mends it; or import that period again with --replace"
 
 
 def partition_folder(market: str, kind: str, label: str) -> str:

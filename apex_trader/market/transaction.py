@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, DataError
 from apex_trader.market import intervals
 from apex_trader.market.checks import check
 from apex_trader.market.files import Files, digest, encode
 from apex_trader.market.kinds import (
     Data,
+    Kind,
     default_coverage,
     empty,
     kind_of,
@@ -26,9 +27,10 @@ from apex_trader.market.manifest import (
     Partition,
     cover,
     describe,
+    uncover,
 )
 from apex_trader.market.merge import Incoming, merge_keyed, merge_trades, replace_rows
-from apex_trader.market.partition import partition_folder, read_partition
+from apex_trader.market.partition import REMEDY, partition_folder, read_partition
 from apex_trader.market.resample import bars_from_seconds, resample
 from apex_trader.market.seconds import group_bounds, seconds_from_trades
 from apex_trader.market.source import MarketInfo
@@ -75,7 +77,8 @@ class Transaction:
         """Merge rows into the store.
 
         covered: [start, end) µs that these rows speak for; without it, from the first row to the
-        end of the last. replace: these rows take the place of the held ones in that time.
+        end of the last. replace: these rows take the place of the held ones in that time; of a
+        partition that can no longer be read nothing else is left, and the coverage says so.
         origin: file named in errors. Raises DataError on rows that are impossible or contradict
         what is there (nothing of the transaction is kept then).
         """
@@ -126,11 +129,7 @@ class Transaction:
         self, market: str, entry: KindEntry, label: str, new: Incoming, replaced: bool
     ) -> int:
         kind = kind_of(new.rows)
-        held = (
-            read_partition(self.files, market, kind.name, label, entry.partitions[label])
-            if label in entry.partitions
-            else empty(kind.name)
-        )
+        held = self._held(market, kind, entry, label, replaced=replaced)
         if replaced:
             merged, added = replace_rows(held, new), len(new.rows)
         elif isinstance(held, Trades):
@@ -146,6 +145,23 @@ class Transaction:
         entry.partitions[label] = self._put(market, label, merged)
         return added
 
+    def _held(
+        self, market: str, kind: Kind, entry: KindEntry, label: str, *, replaced: bool
+    ) -> Data:
+        """The rows of a partition; none when it is replaced and cannot be read."""
+        if label not in entry.partitions:
+            return empty(kind.name)
+        try:
+            return read_partition(self.files, market, kind.name, label, entry.partitions[label])
+        except (FileNotFoundError, DataError) as error:
+            if not replaced:
+                if isinstance(error, DataError):
+                    raise
+                raise DataError(str(error), "the file is missing", REMEDY) from None
+            entry.partitions.pop(label)
+            uncover(entry, *partition_bounds(kind, label))
+            return empty(kind.name)
+
     def _put(self, market: str, label: str, data: Data) -> Partition:
         kind = kind_of(data)
         folder = partition_folder(market, kind.name, label)
@@ -158,7 +174,8 @@ class Transaction:
         content = encode(to_arrow(data))
         name = f"{stem}-{digest(content)}.parquet"
         path = f"{folder}/{name}"
-        if path not in self._live:
+        # A live file of that name has this content, unless it was damaged since.
+        if path not in self._live or self.files.read(path) != content:
             self.files.write(path, content)
         self._written.add(path)
         return name

@@ -339,3 +339,62 @@ def test_a_store_may_be_any_fsspec_url_and_travel() -> None:
 def test_an_unknown_scheme_is_one_clear_error() -> None:
     with pytest.raises(ApexError, match="nosuch"):
         MarketStore("nosuch://bucket/store")
+
+
+def numbered(seed: int = 1, count: int = 300) -> Trades:
+    return replace(random_trades(seed, count), id=np.arange(10, 10 + count, dtype=np.int64))
+
+
+def test_a_hole_is_filled_by_rows_that_reach_over_it(store: MarketStore) -> None:
+    trades = numbered()
+    edges = trades.ts[[0, 100, 200, 299]].tolist()
+    store.write_trades(ETH, trades.slice(0, 100), covered=(edges[0], edges[1]))
+    store.write_trades(ETH, trades.slice(200, 300), covered=(edges[2], edges[3] + 1))
+    assert store.write_trades(ETH, trades).new_rows == 100
+    assert store.read_trades(ETH).id.tolist() == trades.id.tolist()  # type: ignore[union-attr]
+
+
+def test_a_trade_in_time_that_is_covered_is_of_another_recording(store: MarketStore) -> None:
+    trades = numbered()
+    store.write_trades(ETH, trades.take(np.delete(np.arange(300), 150)))
+    with pytest.raises(DataError, match="id 160 is missing in the store"):
+        store.write_trades(ETH, trades)
+
+
+@pytest.mark.parametrize("finer_first", [True, False])
+def test_microseconds_take_the_place_of_milliseconds(store: MarketStore, finer_first: bool) -> None:
+    fine = numbered()
+    coarse = replace(fine, ts=fine.ts // 1000 * 1000)
+    for part in (fine, coarse) if finer_first else (coarse, fine):
+        store.write_trades(ETH, part, covered=(MONDAY, MONDAY + HOUR))
+    assert store.read_trades(ETH).ts.tolist() == fine.ts.tolist()
+    later = replace(fine, ts=fine.ts + 1000)
+    with pytest.raises(DataError, match="field 'ts'"):
+        store.write_trades(ETH, later, covered=(MONDAY, MONDAY + 2 * HOUR))
+
+
+def damaged(store: MarketStore, kind: str) -> Path:
+    (part,) = Path(store.files.root).rglob(f"kind={kind}/*/part-*.parquet")
+    part.write_bytes(b"nothing that can be read")
+    return part
+
+
+def test_a_damaged_partition_is_mended_in_place(store: MarketStore) -> None:
+    bars = random_bars(1, 600, "1m")
+    store.write_bars(ETH, bars)
+    part = damaged(store, "1m")
+    right = part.name
+    with pytest.raises(DataError, match="data verify"):
+        store.write_bars(ETH, bars.slice(0, 60))
+    store.write_bars(ETH, bars, replace=True)
+    assert [p.name for p in part.parent.iterdir()] == [right]
+    np.testing.assert_array_equal(store.read_bars(ETH, "1m").close, bars.close)
+
+
+def test_what_a_damaged_partition_loses_is_no_longer_covered(store: MarketStore) -> None:
+    bars = random_bars(1, 600, "1m")
+    store.write_bars(ETH, bars)
+    damaged(store, "1m")
+    store.write_bars(ETH, bars.slice(120, 180), replace=True)
+    assert store.coverage(ETH, "1m").tolist() == [[MONDAY + 2 * HOUR, MONDAY + 3 * HOUR]]
+    assert len(store.read_bars(ETH, "1m")) == 60
