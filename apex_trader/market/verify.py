@@ -3,12 +3,12 @@
 A violation is data that cannot be right: a file that is not what ``store.json`` says, an
 impossible row, ticks far outside the bar of their own minute. A warning is a source's own quirk,
 with its count: bars next to a hole that were built from fewer minutes, ticks that hold a part of
-the volume.
+the volume, time that is not covered. Each names file and row, and what mends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from apex_trader.errors import DataError
 from apex_trader.market import intervals
 from apex_trader.market.files import digest
-from apex_trader.market.kinds import Data, kind_of, partition_bounds
-from apex_trader.market.leftovers import leftovers
+from apex_trader.market.finding import Finding
+from apex_trader.market.gaps import Gaps
+from apex_trader.market.kinds import KINDS, Data, kind_of, partition_bounds, partition_label
+from apex_trader.market.leftovers import leftovers, unfinished
 from apex_trader.market.manifest import Partition, describe
+from apex_trader.market.mend import days_of, mending
 from apex_trader.market.partition import partition_folder, read_minutes, read_partition
 from apex_trader.market.resample import resample
 from apex_trader.market.store import BEGINNING, FOREVER, MarketStore
@@ -33,18 +36,6 @@ ROUNDING = 1e-9
 #: real ticks by 0.004%, and real hours from real minutes by 1.3% in a price and 30% in volume.
 MINUTE_PRICE, MINUTE_VOLUME, LONG_PRICE = 0.001, 0.01, 0.05
 PRICES = ("open", "high", "low", "close")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found. violation: it cannot be right; otherwise a quirk worth knowing."""
-
-    violation: bool
-    place: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{'violation' if self.violation else 'warning'}: {self.place}: {self.text}"
 
 
 def verify(store: MarketStore, markets: list[str] | None = None) -> Iterator[Finding | str]:
@@ -66,48 +57,66 @@ def verify(store: MarketStore, markets: list[str] | None = None) -> Iterator[Fin
 def _verify_kind(store: MarketStore, market: str, kind: str) -> Iterator[Finding]:
     last: int | None = None
     entry = store.entry(market).kinds[kind]
+    gaps = Gaps(store, market, kind)
     for label, partition in sorted(entry.partitions.items()):
         place = store.files.path(f"{partition_folder(market, kind, label)}/{partition.part}")
+        mend = _mend_partition(store, market, kind, partition)
         try:
             data = read_partition(store.files, market, kind, label, partition)
         except FileNotFoundError:
-            yield Finding(True, place, "the file is missing. Import that period with --replace")
+            yield Finding(True, place, "the file is missing", mend)
             continue
         except DataError as error:
-            yield Finding(True, place, str(error).removeprefix(place).lstrip(":, "))
+            row = "" if error.row is None else f"row {error.row}: "
+            yield Finding(True, place, row + error.reason, mend)
             continue
-        yield from _verify_partition(store, market, label, partition, data, place)
+        yield from _verify_partition(store, market, label, partition, data, place, mend)
         if last is not None and data.ts[0] < last:
             yield Finding(True, place, f"row 0 at {format_time(int(data.ts[0]))} lies before the "
-                          "end of the partition before it")  # fmt: skip
+                          "end of the partition before it", mend)  # fmt: skip
         last = int(data.ts[-1])
-    outside = ~np.array([
-        len(intervals.clip(entry.covered(), p.first, p.last + 1)) > 0
+        gaps.add(label, data, place)
+    yield from _verify_coverage(store, market, kind)
+    yield from gaps.findings()
+
+
+def _verify_coverage(store: MarketStore, market: str, kind: str) -> Iterator[Finding]:
+    """Every partition lies in time that is said to be covered."""
+    entry = store.entry(market).kinds[kind]
+    outside = np.array([
+        [p.first, p.last + 1]
         for p in entry.partitions.values()
-    ])  # fmt: skip
-    if outside.any():
-        yield Finding(True, f"{market} {kind}", "store.json has rows that no coverage speaks for")
+        if len(intervals.clip(entry.covered(), p.first, p.last + 1)) == 0
+    ], np.int64).reshape(-1, 2)  # fmt: skip
+    if len(outside):
+        yield Finding(True, f"{market} {kind}", "store.json has rows that no coverage speaks for",
+                      mending(store, market, [kind], outside))  # fmt: skip
+
+
+def _mend_partition(store: MarketStore, market: str, kind: str, partition: Partition) -> str:
+    return mending(store, market, [kind], intervals.one(partition.first, partition.last + 1))
 
 
 def _verify_partition(
-    store: MarketStore, market: str, label: str, partition: Partition, data: Data, place: str
-) -> Iterator[Finding]:
+    store: MarketStore, market: str, label: str, partition: Partition, data: Data, place: str,
+    mend: str,
+) -> Iterator[Finding]:  # fmt: skip
     kind = kind_of(data)
     low, high = partition_bounds(kind, label)
     if data.ts[0] < low or data.ts[-1] >= high:
         row = 0 if data.ts[0] < low else int(np.searchsorted(data.ts, high))
         yield Finding(True, place, f"row {row} at {format_time(int(data.ts[row]))} does not belong "
-                      f"into the partition {label}")  # fmt: skip
+                      f"into the partition {label}", mend)  # fmt: skip
     if describe(data, partition.part, partition.minutes) != partition:
-        yield Finding(True, place, "its rows do not give the figures that store.json lists")
+        yield Finding(True, place, "its rows do not give the figures that store.json lists", mend)
     name = f"{partition_folder(market, kind.name, label)}/{partition.part}"
     if digest(store.files.read(name) or b"") not in partition.part:
-        yield Finding(True, place, "its content is not the one that its name stands for")
-    yield from _verify_minutes(store, market, label, partition, data)
+        yield Finding(True, place, "its content is not the one that its name stands for", mend)
+    yield from _verify_minutes(store, market, label, partition, data, mend)
 
 
 def _verify_minutes(
-    store: MarketStore, market: str, label: str, partition: Partition, data: Data
+    store: MarketStore, market: str, label: str, partition: Partition, data: Data, mend: str
 ) -> Iterator[Finding]:
     """The 1 m bars kept beside ticks are those of the ticks."""
     kind = kind_of(data)
@@ -119,16 +128,16 @@ def _verify_minutes(
     try:
         kept = read_minutes(store.files, market, kind.name, label, partition)
     except (FileNotFoundError, DataError) as error:
-        yield Finding(True, place, f"unreadable ({error}). Import that period with --replace")
+        yield Finding(True, place, f"unreadable ({error})", mend)
         return
     if kept is None or not np.array_equal(kept.ts, made.ts):
-        yield Finding(True, place, "its minutes are not those of the rows beside it")
+        yield Finding(True, place, "its minutes are not those of the rows beside it", mend)
         return
     for field in (*PRICES, "volume"):
         wrong = getattr(kept, field) != getattr(made, field)
         if wrong.any():
             yield Finding(True, place, f"row {int(np.argmax(wrong))}, field {field!r}: not what "
-                          "the rows beside it give")  # fmt: skip
+                          "the rows beside it give", mend)  # fmt: skip
 
 
 def _verify_agreement(store: MarketStore, market: str) -> Iterator[Finding]:
@@ -146,13 +155,45 @@ def _verify_agreement(store: MarketStore, market: str) -> Iterator[Finding]:
             )
             made = resample(bars, coarser, covered)
             theirs = store.read_bars(market, coarser, BEGINNING, FOREVER)
-            yield from _compare(market, finer, coarser, made, theirs, covered)
+            yield from _compare(Pair(store, market, finer, coarser), made, theirs, covered)
 
 
-def _compare(
-    market: str, finer: str, coarser: str, made: Bars, theirs: Bars, covered: NDArray[np.int64]
-) -> Iterator[Finding]:
-    place = f"{market} {finer} against {coarser}"
+@dataclass(frozen=True)
+class Pair:
+    """Two sources of one market that are held against each other."""
+
+    store: MarketStore
+    market: str
+    finer: str
+    coarser: str
+
+    def finding(
+        self, ts: NDArray[np.int64], bars: Bars, which: NDArray[np.bool_], text: str,
+        kinds: Sequence[str], *, violation: bool = False,
+    ) -> Finding:  # fmt: skip
+        """``which`` of the coarser bars at ``ts`` something is to be said of; of which kinds a
+        download may mend it. ``bars``: all of that clock."""
+        place = f"{self.market} {self.finer} against {self.coarser}"
+        count = f"{int(which.sum()):,} of {len(ts):,} {self.coarser} bars {text}"
+        first = int(ts[np.argmax(which)])
+        mend = mending(self.store, self.market, kinds, days_of(ts[which]))
+        return Finding(
+            violation, place, f"{count} (first {format_time(first)}, {self._row(bars, first)})",
+            mend,
+        )  # fmt: skip
+
+    def _row(self, bars: Bars, time: int) -> str:
+        """File and row of the coarser bar at a time."""
+        kind = KINDS[self.coarser]
+        label = partition_label(kind, time)
+        start = partition_bounds(kind, label)[0]
+        row = int(np.searchsorted(bars.ts, time) - np.searchsorted(bars.ts, start))
+        entry = self.store.entry(self.market).kinds[self.coarser].partitions[label]
+        folder = partition_folder(self.market, self.coarser, label)
+        return f"row {row} of {self.store.files.path(f'{folder}/{entry.part}')}"
+
+
+def _compare(pair: Pair, made: Bars, theirs: Bars, covered: NDArray[np.int64]) -> Iterator[Finding]:
     shared, mine, other = np.intersect1d(made.ts, theirs.ts, return_indices=True)
     if len(shared) == 0:
         return
@@ -161,21 +202,23 @@ def _compare(
         prices |= getattr(made, name)[mine] != getattr(theirs, name)[other]
     a, b = made.volume[mine], theirs.volume[other]
     volumes = np.abs(a - b) > ROUNDING * np.maximum(a, b)
-    impossible = _contradicts(made, theirs, mine, other, coarser)
+    impossible = _contradicts(made, theirs, mine, other, pair.coarser)
     if impossible.any():
-        yield _finding(True, place, shared, impossible, coarser, "contradict the finer source: it "
-                       "has prices far outside them, or more volume. One of the two is wrong: "
-                       "import it again with --replace")  # fmt: skip
+        yield pair.finding(shared, theirs, impossible, "contradict the finer source: it has prices "
+                           "far outside them, or more volume; one of the two is wrong",
+                           [pair.finer, pair.coarser], violation=True)  # fmt: skip
     rest = (prices | volumes) & ~impossible
     if rest.any():
         share = a[rest].sum() / b[rest].sum() if b[rest].sum() > 0 else 1.0
-        yield _finding(False, place, shared, rest, coarser, "differ (built from fewer rows, or "
-                       f"revised); the finer source holds {share:.1%} of their volume")  # fmt: skip
+        yield pair.finding(shared, theirs, rest, "differ (built from fewer rows, or revised); the "
+                           f"finer source holds {share:.1%} of their volume",
+                           [pair.finer])  # fmt: skip
     lacking = intervals.covers(covered, theirs.ts, theirs.step) & (theirs.volume > 0)
     lacking &= ~np.isin(theirs.ts, made.ts)
     if lacking.any():
-        yield _finding(False, place, theirs.ts, lacking, coarser, "have volume where the finer "
-                       "source, which covers that time, has no row: a hole in it")  # fmt: skip
+        yield pair.finding(theirs.ts, theirs, lacking, "have volume where the finer source, which "
+                           "covers that time, has no row: a hole in it",
+                           [pair.finer])  # fmt: skip
 
 
 def _contradicts(
@@ -192,18 +235,16 @@ def _contradicts(
     return out
 
 
-def _finding(
-    violation: bool, place: str, ts: NDArray[np.int64], which: NDArray[np.bool_], clock: str,
-    text: str,
-) -> Finding:  # fmt: skip
-    first = format_time(int(ts[np.argmax(which)]))
-    count = f"{int(which.sum()):,} of {len(ts):,} {clock} bars {text}"
-    return Finding(violation, place, f"{count} (first {first})")
-
-
 def _left_over(store: MarketStore) -> Iterator[Finding]:
-    """Files of interrupted writes: not part of the store, and never read."""
-    extra = leftovers(store)
+    """Files of interrupted writes and downloads: not part of the store, and never read."""
+    extra, begun = leftovers(store), unfinished(store)
     if extra:
-        yield Finding(False, store.files.path(extra[0]), f"{len(extra)} files are not part of the "
-                      "store, left by an interrupted import: they can be deleted")  # fmt: skip
+        yield Finding(
+            False, store.files.path(extra[0]), f"{len(extra)} files are not part of the store, "
+            "perhaps left by an interrupted import", "delete them",
+        )  # fmt: skip
+    if begun:
+        yield Finding(
+            False, store.files.path(begun[0]), f"{len(begun)} files of an interrupted download",
+            "run that download again: it goes on where it stopped",
+        )  # fmt: skip

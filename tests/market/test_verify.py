@@ -1,6 +1,7 @@
 """A store that was tampered with is found out, and a source's quirks are only warnings."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from apex_trader.market.mend import days_of, mending
 from apex_trader.market.resample import bars_from_seconds, resample
 from apex_trader.market.seconds import seconds_from_trades
 from apex_trader.market.store import MarketStore
@@ -66,7 +68,7 @@ TAMPERED = {
     "unsorted": rewrite(shuffled),
     "a lost row": rewrite(lambda table: table.slice(0, table.num_rows - 1)),
     "a column of another name": rewrite(
-        lambda t: t.rename_columns(["ts", "cost", "amount", "side"])
+        lambda t: t.rename_columns([n.replace("price", "cost") for n in t.column_names])
     ),
 }
 
@@ -135,9 +137,17 @@ def test_what_a_killed_import_left_is_a_warning(sound: MarketStore) -> None:
 
 def test_the_real_files_hold_quirks_and_no_violation(real_store: MarketStore) -> None:
     found = findings(real_store)
-    assert [f.violation for f in found] == [False, False]
-    assert "61.5% of their volume" in found[0].text
-    assert found[1].text.startswith("4 of")
+    assert not any(f.violation for f in found)
+    texts = {f.place: f.text for f in found if "absent" in f.text}
+    assert texts.keys() == {
+        f"binance:{coin}USDT {kind}" for coin in ("BTC", "ETH") for kind in ("1m", "1h")
+    }
+    assert texts["binance:ETHUSDT 1m"].startswith("80 bars are absent in 1 stretches")
+    assert texts["binance:ETHUSDT 1h"].startswith("87 bars are absent in 25 stretches")
+    ticks = [f for f in found if f.place == "binance:BTCUSDT trades against 1m"]
+    assert "61.5% of their volume" in ticks[0].text
+    assert ticks[1].text.startswith("4 of")
+    assert len(found) == 6
 
 
 def test_figures_count_gaps_also_between_partitions(store: MarketStore) -> None:
@@ -158,3 +168,117 @@ def test_figures_of_the_real_files(real_store: MarketStore) -> None:
     assert (ticks.longest, ticks.unknown_sides) == (3_787_000, 0)
     thinned = summarize(real_store, "binance:BTCUSDT").kinds["trades"]
     assert thinned.unknown_sides == 451_466
+
+
+def command(mend: str) -> list[str]:
+    """The words of the one command that a finding says mends it."""
+    (line,) = mend.splitlines()
+    return shlex.split(line)
+
+
+@pytest.fixture
+def known(store: MarketStore) -> MarketStore:
+    """A market of an exchange that data can be downloaded from."""
+    trades = replace(random_trades(1, 3000, MONDAY, 3 * HOUR), id=np.arange(3000))
+    minutes = resample(bars_from_seconds(seconds_from_trades(trades)), "1m")
+    store.write_trades("binance:ETHUSDT", trades)
+    store.write_bars("binance:ETHUSDT", minutes)
+    return store
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_a_tampered_file_of_a_known_exchange_has_a_command_that_mends_it(
+    known: MarketStore, how: str
+) -> None:
+    (part,) = Path(known.files.root).rglob("kind=trades/*/part-*.parquet")
+    TAMPERED[how](part)
+    (found, *_) = findings(MarketStore(known.url))
+    assert command(found.mend) == [
+        "python", "-m", "apex_trader.data", "download", "--store", known.url, "--exchange",
+        "binance", "--symbols", "ETHUSDT", "--kinds", "trades", "--from", "2024-03-04", "--to",
+        "2024-03-05", "--replace",
+    ]  # fmt: skip
+
+
+def test_a_row_that_cannot_be_is_named_with_its_file(known: MarketStore) -> None:
+    (part,) = Path(known.files.root).rglob("kind=1m/*/part-*.parquet")
+
+    def impossible(table: pa.Table) -> pa.Table:
+        high = table["high"].to_numpy().copy()
+        high[17] = 1.0
+        return table.set_column(table.column_names.index("high"), "high", pa.array(high))
+
+    rewrite(impossible)(part)
+    (found,) = findings(MarketStore(known.url))
+    assert (found.violation, found.place) == (True, str(part))
+    assert "row 17" in found.text
+
+
+def test_bars_that_contradict_ticks_are_named_by_file_and_row(known: MarketStore) -> None:
+    bars = known.read_bars("binance:ETHUSDT", "1m")
+    wrong = np.where(np.arange(len(bars)) == 40, 0.8, 1.0)
+    changed = {name: getattr(bars, name) * wrong for name in ("open", "high", "low", "close")}
+    known.write_bars("binance:ETHUSDT", replace(bars, **changed), replace=True)
+    (found,) = findings(known)
+    (part,) = Path(known.files.root).rglob("kind=1m/*/part-*.parquet")
+    assert found.violation
+    assert f"row 40 of {part}" in found.text
+    words = command(found.mend)
+    assert words[words.index("--kinds") + 1] == "trades,1m"
+
+
+def test_absent_bars_and_lost_numbers_are_counted(known: MarketStore) -> None:
+    bars = known.read_bars("binance:ETHUSDT", "1m")
+    left = bars.take(np.delete(np.arange(len(bars)), [20, 21, 22, 60]))
+    span = (int(bars.ts[0]), int(bars.ts[-1]) + MINUTE)
+    known.write_bars("binance:ETHUSDT", left, replace=True, covered=span)
+    trades = known.read_trades("binance:ETHUSDT")
+    known.write_trades("binance:ETHUSDT", trades.take(np.delete(np.arange(3000), [7, 8])),
+                       replace=True)  # fmt: skip
+    found = {f.place: f for f in findings(known) if "absent" in f.text}
+    numbers, absent = found["binance:ETHUSDT trades"], found["binance:ETHUSDT 1m"]
+    assert numbers.text.startswith("2 trade numbers are absent in 1 stretches")
+    assert "before row 7 of" in numbers.text
+    assert absent.text.startswith("4 bars are absent in 2 stretches")
+    assert "before row 20 of" in absent.text
+    assert [numbers.violation, absent.violation] == [False, False]
+    assert command(absent.mend)[-3:] == ["--source", "rest", "--replace"]
+
+
+def test_time_that_is_not_covered_is_a_warning_unless_recordings_are_separate(
+    store: MarketStore,
+) -> None:
+    for start in (0, 3 * DAY, 3 * DAY + 60 * DAY):
+        store.write_bars("binance:ETHUSDT", random_bars(0, 60, "1m", MONDAY + start))
+    (found,) = findings(store)
+    assert not found.violation
+    assert found.text.startswith("1 stretches of time are not covered, the longest 2.958 days")
+    words = command(found.mend)
+    assert words[-4:] == ["--from", "2024-03-04", "--to", "2024-03-07"]
+
+
+def test_many_days_are_shown_by_the_first_commands(store: MarketStore) -> None:
+    days = np.arange(10) * 2 * DAY + MONDAY
+    store.write_bars("binance:ETHUSDT", random_bars(0, 60, "1m"))
+    lines = mending(store, "binance:ETHUSDT", ["1m"], days_of(days)).splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "and so for 7 more stretches"
+
+
+def test_a_synthetic_market_is_not_to_be_downloaded(store: MarketStore) -> None:
+    store.write_bars("densified:ETHUSDT", random_bars(0, 60, "1m"))
+    info = replace(store.info("densified:ETHUSDT"), synthetic={"generator": "densified"})
+    store.set_info(info)
+    (part,) = Path(store.files.root).rglob("part-*.parquet")
+    part.unlink()
+    (found,) = findings(store)
+    assert "synthesize it again" in found.mend
+
+
+def test_an_interrupted_download_is_told(sound: MarketStore) -> None:
+    folder = Path(sound.files.root) / ".downloads" / "binance"
+    folder.mkdir(parents=True)
+    (folder / "ETHUSDT-1m-2024-03.zip.part").write_bytes(b"x")
+    (found,) = findings(sound)
+    assert "interrupted download" in found.text
+    assert "run that download again" in str(found)

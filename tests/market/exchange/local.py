@@ -51,7 +51,7 @@ def feed(seed: int = 0, count: int = 4000, days: int = 1, start: int = MONDAY) -
 
 def config(exchange: LocalExchange, name: str = "binance", **changes: Any) -> ExchangeConfig:
     """How to reach the local exchange, without patience."""
-    given = {"timeout": 0.5, "retries": 6, "backoff": 0.001, "backoff_limit": 0.01, **changes}
+    given = {"timeout": 20.0, "retries": 6, "backoff": 0.001, "backoff_limit": 0.01, **changes}
     return ExchangeConfig(
         name, url=exchange.rest_url, ws_url=exchange.ws_url, archive_url=exchange.archive_url,
         **given,
