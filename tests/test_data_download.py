@@ -1,6 +1,7 @@
 """``data download``: what it prints, and its exit codes 0, 1 and 2."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from apex_trader.data import main
 from apex_trader.market.store import MarketStore
 from tests.local_exchange import LocalExchange
 from tests.local_exchange.faults import On, Status, WrongChecksum
-from tests.market.download.helpers import opened
+from tests.market.download.helpers import content, opened
 from tests.market.exchange.local import feed
 
 
@@ -130,3 +131,37 @@ def test_keys_in_the_environment_are_not_shown(
     ).stdout  # fmt: skip
     assert "--key" not in options
     assert "--secret" not in options
+
+
+def mends(out: str) -> list[list[str]]:
+    """The commands that ``verify`` says mend its findings, without the interpreter."""
+    return [shlex.split(line)[3:] for line in re.findall(r"mend: (.*)", out)]
+
+
+@pytest.mark.parametrize("kind", ["trades", "1m", "1d"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "minutes"])
+def test_verify_says_which_download_mends_a_store(
+    shell: Shell, capsys: pytest.CaptureFixture[str], kind: str, damage: str
+) -> None:
+    if damage == "minutes" and kind != "trades":
+        pytest.skip("only ticks have minutes beside them")
+    with opened(feed(count=400, days=2)) as exchange:
+        store = MarketStore(str(shell.store))
+        assert shell(exchange, "--kinds", "trades,1m,1d", "--to", "2024-03-06")[0] == 0
+        right = content(store)
+        stem = "minutes" if damage == "minutes" else "part"
+        file = sorted(shell.store.rglob(f"kind={kind}/*/{stem}-*.parquet"))[0]
+        if damage == "missing":
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:-20])
+        assert main(["verify", "--store", str(shell.store)]) == 1
+        out = capsys.readouterr().out
+        assert str(file) in out
+        for words in mends(out):
+            urls = ["--url", exchange.rest_url, "--archive-url", exchange.archive_url]
+            assert main([*words, *urls]) == 0
+    assert content(store) == right
+    capsys.readouterr()
+    assert main(["verify", "--store", str(shell.store)]) == 0
+    assert "violation:" not in capsys.readouterr().out
