@@ -153,7 +153,7 @@ class PretrainConfig:
     validation_share: float = 0.2
     validation_rows: int = 4096
     evaluate_every: int = 100
-    patience: int = 0
+    patience: int = 10
     round_trip_cost: float = 0.0004
     half_weight_labels: float = 3000.0
     half_weight_bars: float = 1000.0
