@@ -102,7 +102,7 @@ class CatchUp:
         if market.joins_at is not None and asked >= self._join_time(market.joins_at):
             market.joined = True
             if isinstance(sequence, Overlap):
-                self._listener.released(market, sequence.caught_up())
+                sequence.caught_up()
         known = market.venue.skew.surely_past(asked) - micros(self._config.watermark)
         self._listener.proven(market, known)
         self._wake()

@@ -74,7 +74,9 @@ class TradeFeed:
     ) -> None:  # fmt: skip
         configs = [config] if isinstance(config, ExchangeConfig) else list(config)
         self._configs = _by_exchange(configs, markets)
-        self._names, self._store, self._since = list(markets), store, since
+        self._names, self._since = list(markets), since
+        # A store of its own, which it may look at anew at any time.
+        self._store = None if store is None else MarketStore(store.url)
         self._config = stream or StreamConfig()
         self._clock: Clock = clock or SystemClock()
         self._generator = np.random.default_rng() if generator is None else generator

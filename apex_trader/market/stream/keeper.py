@@ -23,8 +23,7 @@ class Keeper:
     """Writes in a thread of its own, one write at a time; a busy store is tried again later."""
 
     def __init__(self, store: MarketStore, core: FeedCore) -> None:
-        # A store of its own: the thread looks at it anew while others may be reading theirs.
-        self._store, self._core = MarketStore(store.url), core
+        self._store, self._core = store, core
         self._writing: asyncio.Task[None] | None = None
 
     async def keep(self, *, final: bool = False) -> None:

@@ -47,6 +47,7 @@ from tests.market.stream.simulated import (
     moving,
 )
 from tests.market.stream.tapes import same, tape
+from tests.market.stream.test_overlap import rows
 from tests.market.stream.test_second_rows import identical
 
 T = TypeVar("T")
@@ -486,6 +487,7 @@ def test_a_funding_payment_comes_with_its_second_and_is_stored(store: MarketStor
     assert BTC not in with_payment[0].funding
     assert heard.count("late_funding") == heard.count("missed_funding") == 0
     assert_whole(heard, trades, start)
+    store.reload()
     assert store.info(PERPETUAL).instrument == "perpetual"
     # What is stored speaks for the time up to which the exchange has surely told of payments.
     assert store.read_funding(PERPETUAL).ts.tolist() == times[:3].tolist()
@@ -511,3 +513,38 @@ def test_a_payment_that_never_comes_delays_its_second_by_patience_and_no_more() 
     (waited,) = (b for b in heard.batches if b.start <= at(60) < b.until)
     assert waited.closed_at >= at(90)
     assert_whole(heard, trades, start)
+
+
+def test_without_consecutive_ids_each_trade_still_comes_once(
+    store: MarketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same exchange asked as ccxt asks any other: by time, without using the ids."""
+    monkeypatch.setattr("apex_trader.market.exchange.pages.is_binance", lambda config: False)
+    # Identical fills in one millisecond are among them.
+    trades = {m: _with_twins(t) for m, t in tapes(500, 1.0).items()}
+    rng = np.random.default_rng(11)
+
+    async def unnumbered() -> tuple[Heard, int]:
+        faults = Random(rng, {Disconnect(): 1 / 60, Reorder(1, SECOND // 2): 1 / 60})
+        async with exchange_of(trades, frame_faults=faults) as exchange:
+            feed = feed_of(exchange, [ETH, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades))
+
+    heard, start = run(unnumbered())
+    assert heard.count("disconnects") >= 3
+    assert heard.count("revisions") == 0
+    until = heard.batches[-1].until
+    store.reload()
+    for market, all_trades in trades.items():
+        told = heard.trades(market)
+        assert told.id is None
+        assert rows(told) == rows(all_trades.between(start, until))
+        ((begin, end),) = store.coverage(market, "trades").tolist()
+        assert begin == start
+        assert rows(store.read_trades(market)) == rows(all_trades.between(start, end))
+
+
+def _with_twins(trades: Trades) -> Trades:
+    """Every fifth trade happens twice, alike in everything but its id."""
+    index = np.sort(np.r_[np.arange(len(trades)), np.arange(0, len(trades), 5)])
+    return replace(trades.take(index), id=1000 + np.arange(len(index)))
