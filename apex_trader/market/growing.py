@@ -95,6 +95,10 @@ class GrowingRows(Generic[Rows]):
         rows: Rows = replace(self._like, **columns)
         return rows
 
+    def forget(self, before: int) -> None:
+        """Drop the rows with ``ts < before``."""
+        self._arrays.forget(int(np.searchsorted(self._arrays["ts"], before)))
+
     def append(self, more: Rows) -> None:
         """Add rows."""
         columns = _columns(more)

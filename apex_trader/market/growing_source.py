@@ -43,6 +43,8 @@ class GrowingSource:
         self._before = {c: history.coverage(c) for c in CLOCKS}
         self._joined = self._joins()
         nothing = np.empty(0)
+        #: Seconds and trades are held from here on.
+        self._held = -(2**62)
         self._seconds = GrowingRows(_no_seconds())
         self._begun, self._trades = False, cast("GrowingRows[Trades] | None", None)
         self._funding = GrowingRows(Funding(np.empty(0, np.int64), nothing))
@@ -87,14 +89,28 @@ class GrowingSource:
             if self._end // CLOCKS[clock] > before // CLOCKS[clock]:
                 self._bars[clock].append(self._closed(clock, before))
 
+    def forget(self, before: int) -> None:
+        """Drop seconds and trades of the stream before a time (µs); bars are kept.
+
+        Asking for such a time afterwards is an ApexError.
+        """
+        if before <= self._start:
+            return
+        self._held = max(self._held, before)
+        self._seconds.forget(before)
+        if self._trades is not None:
+            self._trades.forget(before)
+
     def bars(self, clock: str) -> Bars:
         """See ``MarketSource.bars``."""
         if clock == "1s":
+            self._check_held(self._start)
             return join(self._history.bars("1s"), bars_from_seconds(self._seconds.rows))
         return self._bars[clock].rows
 
     def seconds(self, start: int, end: int) -> Seconds:
         """See ``MarketSource.seconds``."""
+        self._check_held(start)
         here = self._seconds.rows.between(start, min(end, self._end))
         if start >= self._start:
             return here
@@ -102,6 +118,7 @@ class GrowingSource:
 
     def trades(self, start: int, end: int) -> Trades | None:
         """See ``MarketSource.trades``."""
+        self._check_held(start)
         old = None if start >= self._start else self._history.trades(start, min(end, self._start))
         if self._trades is None or end <= self._start:
             return old
@@ -155,6 +172,13 @@ class GrowingSource:
         else:
             parts = self._bars[_FINER[clock]].rows.between(start, end)
         return resample(parts, clock, covered)
+
+    def _check_held(self, start: int) -> None:
+        if start < self._held:
+            raise ApexError(
+                f"{self.info.market} from {format_time(start)} on is no longer held: what the "
+                f"stream gave is kept from {format_time(self._held)} on"
+            )
 
     def _take_trades(self, trades: Trades | None) -> None:
         if not self._begun and trades is not None:

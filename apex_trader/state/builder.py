@@ -82,7 +82,7 @@ class SegmentBuilder:
         first = max(need.enough_from for need in self._needs)
         kept = enough[enough + DAY > first]
         if len(kept) == 0:
-            self._check_history(int(enough[-1]))
+            self.markets.check_history(int(enough[-1]), self._needs)
         return [int(day) for day in kept]
 
     def build(self, day: int) -> Segment:
@@ -94,7 +94,7 @@ class SegmentBuilder:
         """
         if day % DAY:
             raise ApexError(f"{day} is not the start of a UTC day")
-        self._check_history(day)
+        self.markets.check_history(day, self._needs)
         ts = np.arange(day, min(day + DAY, self.markets.end + 1), self._interval)
         if len(ts) == 0:
             raise ApexError(f"{format_date(day)} lies behind the end of the market data")
@@ -185,9 +185,3 @@ class SegmentBuilder:
     @cached_property
     def _needs(self) -> list[Need]:
         return self.markets.needs()
-
-    def _check_history(self, day: int) -> None:
-        """ApexError when some block has too few bars for any decision of the day."""
-        for need in self._needs:
-            if need.enough_from > day + DAY:
-                raise ApexError(need.complaint(day))

@@ -171,6 +171,9 @@ class LiveTables:
 
     def _begin(self, day: int) -> None:
         """A new day; the one before it is held until the next."""
+        for grown in (self._primary, self._reference):
+            if grown is not None:
+                grown.forget(day - 2 * DAY)  # the day before may still be sealed
         if "1s" in self.schema.clocks:
             sides = [second_side(source, day - DAY, day) for source in self.markets.sources]
             self._clocks["1s"] = GrowingClock("1s", self.markets.max_gap("1s"), *_pair(sides))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apex_trader.errors import ConfigError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market import intervals
 from apex_trader.market.fills import FillConfig
 from apex_trader.market.resample import bars_from_seconds
@@ -86,6 +87,15 @@ class Markets:
         covered = self.primary.coverage(self.schema.fast_clock)
         own = intervals.covers(covered, grid.opened[np.maximum(view.last, 0)], grid.step)
         return np.asarray(own & (view.last >= 0))
+
+    def check_history(self, day: int, needs: Sequence[Need] | None = None) -> None:
+        """ApexError when some block has too few bars for any decision of the day.
+
+        needs: those of the sources, where they are known already.
+        """
+        for need in self.needs() if needs is None else needs:
+            if need.enough_from > day + DAY:
+                raise ApexError(need.complaint(day))
 
     def needs(self) -> list[Need]:
         """What each block on a bar clock needs of its market's history."""

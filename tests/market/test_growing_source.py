@@ -113,6 +113,23 @@ def test_seconds_of_bars_and_seconds_of_trades_make_no_minute_together(tmp_path)
     assert turn // MINUTE * MINUTE + MINUTE in minutes
 
 
+def test_what_was_forgotten_is_not_asked_for(store):
+    source = GrowingSource(StoreSource(store, MARKET, START + HOUR))
+    whole = StoreSource(store, MARKET)
+    stream(source, whole, [], START + 12 * HOUR)
+    source.forget(START + HOUR)
+    assert_same_rows(source.seconds(START, START + DAY), whole.seconds(START, START + 12 * HOUR))
+    bars = source.bars("1m")
+    source.forget(START + 6 * HOUR)
+    held = START + 6 * HOUR, START + 12 * HOUR
+    assert_same_rows(source.seconds(*held), whole.seconds(*held))
+    assert_same_rows(source.trades(*held), whole.trades(*held))
+    assert_same_rows(source.bars("1m"), bars)
+    for ask in (source.seconds, source.trades):
+        with pytest.raises(ApexError, match="no longer held"):
+            ask(START + 6 * HOUR - SECOND, START + 7 * HOUR)
+
+
 def test_a_stream_goes_on_in_order_and_within_its_time(store):
     source = GrowingSource(StoreSource(store, MARKET, START))
     whole = StoreSource(store, MARKET)
