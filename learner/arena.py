@@ -202,6 +202,29 @@ class DeviceArena:
         self._register(number, slot, place.decision, loaded)
         return evicted
 
+    def grow(self, number: int, loaded: Loaded) -> None:
+        """A segment goes on: ``loaded`` is the same day with the same rows and more behind them.
+
+        ApexError when it has fewer rows than before; others as in ``add``, but for its new key.
+        """
+        if number in self._slot_of and loaded.segment.rows < self._rows[number]:
+            raise ApexError(
+                f"segment {number} has {loaded.segment.rows} decisions, it had "
+                f"{self._rows[number]}: a segment that goes on keeps its rows"
+            )
+        self._key_of[number] = loaded.segment.key
+        if number not in self._slot_of:
+            return
+        self._check_identity(number, loaded)
+        self._check_fits(loaded.segment)
+        place = self._place(self._slot_of[number])
+        self.tables.write(place, loaded.segment)
+        self.tables.first_row.pop()
+        if loaded.cnn is not None:
+            self._write_cnn(place.decision, loaded.segment.rows, loaded.cnn, loaded.extractor)
+        self._rows[number] = loaded.segment.rows
+        self._ready[number] = loaded.cnn is not None or self.tables.cnn is None
+
     def evict(self, number: int) -> None:
         """Free a segment's slot. ApexError when it is not resident."""
         if number not in self._slot_of:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,47 @@ def test_another_segment_under_the_same_number_is_a_mismatch() -> None:
     arena.evict(0)
     with pytest.raises(MismatchError, match="segment 0 was key-0, now it is key-1"):
         arena.add(0, PARTS[1])
+
+
+def _first_part(part: Loaded, count: int) -> Loaded:
+    """A day as it was when ``count`` of its decisions were known."""
+    segment = part.segment
+    known = segment.decisions
+    cut = {
+        name: {c: rows[:count] for c, rows in value.items()} if isinstance(value, dict)
+        else value[:count]
+        for name, value in vars(known).items()
+    }  # fmt: skip
+    early = replace(segment, key=f"{segment.key}-{count}", decisions=replace(known, **cut))
+    return Loaded(early, np.asarray(part.cnn)[:count], part.extractor)
+
+
+def test_a_segment_that_goes_on_keeps_its_place_and_its_states() -> None:
+    arena, early = arena_of(2), _first_part(PARTS[0], 10)
+    row, behind = np.array([9], np.int32), np.array([20], np.int32)
+    zero = np.zeros(1, np.int32)
+    arena.add(0, early)
+    (place,) = arena.rows(zero, row)
+    then = gather(arena.tables, torch.from_numpy(place))
+    with pytest.raises(ApexError, match="lacks"):
+        arena.rows(zero, behind)
+    arena.grow(0, PARTS[0])
+    (again,) = arena.rows(zero, row)
+    assert again.tolist() == place.tolist()
+    assert torch.equal(gather(arena.tables, torch.from_numpy(again)), then)
+    assert torch.equal(states(arena, 0, False), states_alone(0, False))
+    with pytest.raises(ApexError, match="keeps its rows"):
+        arena.grow(0, early)
+
+
+def test_a_segment_that_went_on_elsewhere_comes_back_longer() -> None:
+    arena = arena_of(1)
+    arena.add(0, _first_part(PARTS[0], 10))
+    arena.evict(0)
+    arena.grow(0, PARTS[0])
+    assert arena.resident == []
+    arena.add(0, PARTS[0])
+    assert torch.equal(states(arena, 0, True), states_alone(0, True))
 
 
 def test_a_segment_of_another_schema_is_a_mismatch() -> None:
