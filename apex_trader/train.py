@@ -31,6 +31,7 @@ from apex_trader.runtime.compose import (
 )
 from apex_trader.runtime.config import Config, check_blocks
 from apex_trader.runtime.judge import JUDGE_STEPS, judge, result_of, write_report
+from apex_trader.runtime.live_market import keep_store_days
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.parts import check_arena
@@ -81,6 +82,8 @@ def train(config: Config, folder: RunFolder) -> None:
         check_resumable(load_config(folder), config)
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder)
+    if config.rollout.source == "stream":
+        config = keep_store_days(config, folder)
     data = MarketData(config, folder)
     check_arena(config, data.schema, len(data.periods.agent))
     with Session(config, folder, data.schema) as session:
@@ -91,7 +94,11 @@ def train(config: Config, folder: RunFolder) -> None:
 
 
 def _run(config: Config, data: MarketData, session: Session) -> None:
-    if config.runtime == "serial":
+    if config.rollout.source == "stream":
+        from apex_trader.runtime.stream_run import StreamRun
+
+        StreamRun(config, data, session).run()
+    elif config.runtime == "serial":
         from apex_trader.runtime.serial import SerialRun
 
         SerialRun(config, data, session).run()

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from actors.config import RolloutConfig
 from actors.replay.config import ReplayConfig
 from apex_trader.errors import ApexError, ConfigError
+from apex_trader.market.exchange.config import ExchangeConfig
+from apex_trader.market.stream.config import StreamConfig
 from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
 from apex_trader.runtime.periods import PeriodsConfig
 from apex_trader.state.schema import SCHEMAS, Schema
@@ -190,7 +192,8 @@ class Config:
     """A run. Every group's fields are explained in its own class.
 
     name: of the experiment. seed: of every random choice. runtime: "ray", or "serial" for the
-    same parts in one process. resume: folder of a run to continue.
+    same parts in one process. resume: folder of a run to continue. exchange, stream: how a live
+    market is reached (rollout.source=stream); which exchange it is, the markets' names say.
     """
 
     name: str = "custom"
@@ -209,6 +212,8 @@ class Config:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
@@ -222,12 +227,31 @@ class Config:
                 f"the same as learner.batch_size={self.learner.batch_size}",
             )  # fmt: skip
         interval = self.state.build().decision_interval / SECOND
+        if self.rollout.source == "stream":
+            self._check_stream()
         wait = self.execution.latency + self.execution.max_fill_wait
         if wait > interval:
             raise ConfigError(
                 "execution.max_fill_wait", self.execution.max_fill_wait,
                 f"with the latency at most the decision interval of {interval:g} s, so that no "
                 "order is pending at the next decision",
+            )  # fmt: skip
+
+    def _check_stream(self) -> None:
+        if self.runtime != "serial":
+            raise ConfigError(
+                "runtime", self.runtime, "serial where rollout.source=stream: one market time "
+                "comes live, which one process follows"
+            )  # fmt: skip
+        if self.market.synthetic:
+            raise ConfigError(
+                "rollout.source", self.rollout.source, "replay for a synthetic market: it has no "
+                "exchange"
+            )  # fmt: skip
+        if self.stream.watermark > self.execution.latency:
+            raise ConfigError(
+                "stream.watermark", self.stream.watermark,
+                f"at most execution.latency={self.execution.latency:g}: decisions wait for it",
             )  # fmt: skip
 
 

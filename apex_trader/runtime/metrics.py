@@ -21,6 +21,7 @@ STEP_AXES = {
     "pretrain": "pretrain/step",
     "eval": "eval/updates",
     "system": "system/seconds",
+    "stream": "stream/seconds_closed",
 }
 
 

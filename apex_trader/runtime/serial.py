@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from actors.evaluation import Evaluator
+from actors.market import RolloutMarket
 from actors.pretraining import PretrainActor
 from actors.replay.shard import ReplayShard
 from actors.replay.strata import Peers
@@ -36,8 +37,10 @@ from apex_trader.runtime.rhythm import Budget, Event, Rhythm, train_events
 from apex_trader.runtime.rotation import ActiveDays
 from apex_trader.runtime.session import Session
 from apex_trader.state.gather import MarketTables
+from apex_trader.state.segment import Segment
 from learner.arena import Loaded, has_cnn
 from learner.checkpoint import Checkpoint, json_part, state_part
+from learner.checkpoint_parts import Part
 from learner.publish import WeightPublisher
 
 
@@ -80,8 +83,8 @@ class SerialRun:
         rhythm, budget = self._rhythm(), Budget(self.config.train, self.progress)
         with stop.deferred():
             while stop.requested is None and not budget.spent(learner.updates):
-                if not self._learn_once():
-                    self._collect()
+                if not self._learn_once() and not self._collect():
+                    break
                 self._events(rhythm)
             if stop.requested is None:
                 if self.progress.due("metrics", learner.updates, 1):
@@ -91,7 +94,7 @@ class SerialRun:
 
     def _rhythm(self) -> Rhythm:
         every, events = self.config.learner, train_events(
-            self.config.train, rotates=self.active.rotates, rotate=self._rotate,
+            self.config.train, rotates=self._rotates, rotate=self._rotate,
             refit=self._refit_extractor, evaluate=self._evaluate, checkpoint=self._save,
         )  # fmt: skip
         own = [
@@ -136,7 +139,7 @@ class SerialRun:
         version = self.extractor_version
         assert version is not None
         self.arena.swap_cnn(version, self._cnn_rows)
-        self._write_cnn(self.rollout.market.tables, self.active.current)
+        self._write_cnn(self.rollout.market.tables, self.rollout.market.numbers.tolist())
         if self.evaluator is not None:
             numbers = self.data.evaluation_numbers()
             self._write_cnn(self.evaluator.tables, numbers)
@@ -164,7 +167,7 @@ class SerialRun:
     def _cnn_rows(self, number: int) -> NDArray[np.float16]:
         key = (self.extractor_version, number)
         if key not in self._rows:
-            rows = CnnRows(self.extractor).of(self.data.segment(number))
+            rows = CnnRows(self.extractor).of(self._segment(number))
             assert rows is not None
             self._rows[key] = rows
         self._rows.move_to_end(key)
@@ -181,12 +184,15 @@ class SerialRun:
 
     # --- parts -----------------------------------------------------------------------------
 
+    def _segment(self, number: int) -> Segment:
+        return self.data.segment(number)
+
     def _load(self, number: int) -> Loaded:
         cnn = self._cnn_rows(number) if self._needs_cnn() else None
-        return Loaded(self.data.segment(number), cnn, self.extractor_version)
+        return Loaded(self._segment(number), cnn, self.extractor_version)
 
     def _tables(self, numbers: list[int]) -> MarketTables:
-        segments = [self.data.segment(n) for n in numbers]
+        segments = [self._segment(n) for n in numbers]
         needed = self._needs_cnn()
         rows = [self._cnn_rows(n) if needed else None for n in numbers]
         return tables_with_cnn(
@@ -204,22 +210,34 @@ class SerialRun:
         # Rollout and arena ask for the same days, and a rotation for all but one of them again.
         data.kept = max(KEPT, len(self.active.current) + 1)
         self.arena = make_arena(
-            config, data.schema, len(self.active.current) + 1, self._load, choose_device(config)
+            config, data.schema, self._resident_days() + 1, self._load, choose_device(config)
         )
         self.learner = make_learner(config, data.schema, data.trading, self.arena)
         self.publisher = WeightPublisher(self.learner.network)
         self.shards = [
             ReplayShard(config.replay, k, 0, config.seed) for k in range(config.replay.shards)
         ]
-        self.rollout = RolloutWorker(
-            self._market(), make_network(config, data.schema, data.trading),
-            config.rollout, data.trading, config.reward, seed=config.seed,
-        )  # fmt: skip
+        self.rollout = self._make_rollout()
         self.evaluator = self._make_evaluator()
         self._publish()
         self.session.display.say(self.arena.summary())
 
-    def _market(self) -> Any:
+    @property
+    def _rotates(self) -> bool:
+        """Whether rollouts go to other days now and then."""
+        return self.active.rotates
+
+    def _resident_days(self) -> int:
+        return len(self.active.current)
+
+    def _make_rollout(self) -> RolloutWorker:
+        config, data = self.config, self.data
+        return RolloutWorker(
+            self._market(), make_network(config, data.schema, data.trading),
+            config.rollout, data.trading, config.reward, seed=config.seed,
+        )  # fmt: skip
+
+    def _market(self) -> RolloutMarket:
         numbers = self.active.current
         return rollout_market(
             self.config, [self.data.segment(n) for n in numbers], numbers,
@@ -248,12 +266,14 @@ class SerialRun:
 
     # --- experience ------------------------------------------------------------------------
 
-    def _collect(self) -> None:
+    def _collect(self) -> bool:
+        """Bring experience; False when there will never be any more."""
         result = self.rollout.collect(latest_version=self.publisher.version)
         self.progress.decisions += result.steps
         self.publisher.observe(self.rollout.policy.version, self.learner.updates)
         self._actor_metrics.append(result.metrics)
         self._insert(result)
+        return True
 
     def _insert(self, result: RolloutResult) -> None:
         """Deliver to the shards in turn; the learner works while a shard asks to wait."""
@@ -309,8 +329,13 @@ class SerialRun:
         shards = [shard.metrics() for shard in self.shards]
         learner = self.learner.read_metrics() | self.publisher.metrics() | self.arena.metrics()
         learner["learner/updates"] = float(self.learner.updates)
+        learner |= self._source_metrics()
         actors, self._actor_metrics = self._actor_metrics, []
         self.session.log_training(self.progress, actors, shards, learner)
+
+    def _source_metrics(self) -> dict[str, float]:
+        """Figures of where experience comes from, where that has some."""
+        return {}
 
     def _evaluate(self) -> None:
         if self.evaluator is None or self.progress.marks.get("evaluated") == self.learner.updates:
@@ -329,7 +354,7 @@ class SerialRun:
             parts: dict[str, Any] = {
                 "learner.pt": state_part(self.learner.state_dict()),
                 "publisher.pt": state_part(self.publisher.state_dict()),
-                "rollout-0.pt": state_part(self.rollout.state_dict()),
+                **self._rollout_parts(),
                 "pretrain.pt": state_part(self.pretrain.state_dict()),
                 "rotation.pt": state_part(self.active.state_dict()),
                 "progress.pt": state_part(self.progress.state_dict()),
@@ -343,19 +368,25 @@ class SerialRun:
         if best is not None:
             self.session.mark_best(self.learner.updates, best)
 
+    def _rollout_parts(self) -> dict[str, Part]:
+        return {"rollout-0.pt": state_part(self.rollout.state_dict())}
+
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.learner.load_state_dict(checkpoint.state("learner.pt"))
         self.publisher.load_state_dict(checkpoint.state("publisher.pt"))
-        if checkpoint.has("rollout-0.pt"):  # a checkpoint of the Ray runtime has none
-            self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
-        else:
-            self._publish()
+        self._restore_rollout(checkpoint)
         for k, shard in enumerate(self.shards):
             shard.load_state_dict(checkpoint.state(f"replay-{k}.pt"), exact=True)
         self.progress.load_state_dict(checkpoint.state("progress.pt"))
         if self.progress.marks.get("evaluated") == self.learner.updates:
             self._mark_best_again()
         self.progress.best = self.session.best_value()
+
+    def _restore_rollout(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.has("rollout-0.pt"):  # a checkpoint of the Ray runtime has none
+            self.rollout.load_state_dict(checkpoint.state("rollout-0.pt"))
+        else:
+            self._publish()
 
     def _mark_best_again(self) -> None:
         """The run may have died between the best checkpoint and its mark."""

@@ -1,0 +1,198 @@
+"""A serial run whose experience comes from a live market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.market import RolloutMarket
+from actors.rollout import RolloutWorker
+from actors.stream_rollout import StreamRollout
+from apex_trader.errors import ApexError
+from apex_trader.market.store import MarketStore
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.live_feed import LiveFeed, open_live_feed
+from apex_trader.runtime.live_market import LiveMarket, changed_days
+from apex_trader.runtime.market_data import MarketData, store_url
+from apex_trader.runtime.parts import exploration_seed, make_network
+from apex_trader.runtime.serial import SerialRun
+from apex_trader.runtime.session import Session
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.segment import Segment
+from apex_trader.time import format_date
+from learner.checkpoint import Checkpoint
+from learner.checkpoint_parts import Part
+
+OpenFeed = Callable[[Config, MarketStore], LiveFeed]
+
+
+class StreamRun(SerialRun):
+    """As ``SerialRun``, but the rollout follows a stream (``rollout.source=stream``).
+
+    The extractor is fitted, and the weights are judged, on days of the market store as always.
+    Live days get numbers behind those; the newest one grows, in the arena too, and the oldest goes
+    when there are more than ``train.resident_days``. A resumed run goes on with the replay as far
+    as the store still holds what it refers to; its lanes start anew, since the market went on.
+
+    Args:
+        config, data, session: see ``SerialRun``.
+        open_feed: opens the feed of the run's markets, behind what is in a store.
+    """
+
+    rollout: StreamRollout
+
+    def __init__(
+        self,
+        config: Config,
+        data: MarketData,
+        session: Session,
+        open_feed: OpenFeed = open_live_feed,
+    ) -> None:
+        super().__init__(config, data, session)
+        data.registry.follows_stream = True
+        self._open_feed = open_feed
+        self._live: LiveMarket | None = None
+        self._changed: list[int] = []
+        self._live_rows: dict[int, tuple[str | None, NDArray[np.float16]]] = {}
+
+    def run(self) -> None:
+        """See ``SerialRun.run``."""
+        try:
+            super().run()
+        finally:
+            if self._live is not None:
+                self._live.close()
+
+    @property
+    def live(self) -> LiveMarket:
+        """The market that the lanes follow; opened when the extractor is fitted."""
+        if self._live is None:
+            url = store_url(self.config, self.session.folder)
+            feed = self._open_feed(self.config, MarketStore(url))
+            self._live = LiveMarket(self.config, self.data, MarketStore(url), feed)
+        return self._live
+
+    # --- parts -----------------------------------------------------------------------------
+
+    @property
+    def _rotates(self) -> bool:
+        return False
+
+    def _resident_days(self) -> int:
+        return self.config.train.resident_days
+
+    def _make_rollout(self) -> RolloutWorker:
+        """Waits for the first decision that can be taken."""
+        self._changed = changed_days(self.data)
+        for number in self._changed:
+            self.data.registry.let_go(number)
+        config, data, live = self.config, self.data, self.live
+        self.session.display.say("waiting for the first sealed part of the live market")
+        while not (market := self._begun()):
+            if live.ended:
+                raise ApexError(
+                    "the stream ended before anything could be decided: a part of the day must be "
+                    "sealed first (rollout.seal_every), and every block needs its look-back"
+                )
+        return StreamRollout(
+            market, live.complete, make_network(config, data.schema, data.trading),
+            config.rollout, data.trading, config.reward, begin=live.actor.begin,
+            seed=exploration_seed(config.seed, self.session.sitting, 0),
+        )  # fmt: skip
+
+    def _begun(self) -> RolloutMarket | None:
+        """The live market, when the next batch made it one that can be decided on."""
+        if not self.live.poll():
+            return None
+        market = self._market_of(self.live.numbers)
+        return market if StreamRollout.can_begin(market, self.live.actor.begin) else None
+
+    def _segment(self, number: int) -> Segment:
+        if number in self.data.registry.live:
+            return self.live.segment(number)
+        return super()._segment(number)
+
+    def _market(self) -> RolloutMarket:
+        """The day in which the lanes stand, the one before it, and all that came since."""
+        numbers = self.live.numbers
+        return self._market_of(numbers[max(0, numbers.index(self.rollout.standing) - 1) :])
+
+    def _market_of(self, numbers: list[int]) -> RolloutMarket:
+        segments = [self._segment(n) for n in numbers]
+        radius = self.config.rollout.extrema_radius
+        return RolloutMarket.build(segments, numbers, self._tables(numbers), radius)
+
+    def _cnn_rows(self, number: int) -> NDArray[np.float16]:
+        """Of a live day only the rows that came since are computed."""
+        if number not in self.data.registry.live:
+            return super()._cnn_rows(number)
+        segment, extractor = self._segment(number), self.extractor
+        assert extractor is not None
+        version, known = self._live_rows.get(number, (None, None))
+        if known is None or version != extractor.version:
+            known = extractor.segment_rows(segment)
+        elif len(known) < segment.rows:
+            tables = MarketTables.from_segments([segment], self.data.schema)
+            first, wanted = len(known), segment.decisions.decidable[len(known) :]
+            rows = extractor.rows(tables, first, segment.rows - first, wanted=wanted)
+            known = np.concatenate((known, rows.cpu().numpy()))
+        self._live_rows[number] = extractor.version, known
+        return known[: segment.rows]
+
+    # --- experience ------------------------------------------------------------------------
+
+    def _collect(self) -> bool:
+        """Decide on what was sealed; where there is nothing, hear what the stream has to say."""
+        if not self.rollout.ready:
+            self._hear()
+        if self.rollout.ready:
+            return super()._collect()
+        if self.live.ended:
+            self.session.display.say("the stream has ended")
+        return not self.live.ended
+
+    def _hear(self) -> None:
+        changed = self.live.poll()
+        if not changed:
+            return
+        for number in changed:
+            self.arena.grow(number, self._load(number))
+        self.rollout.follow(self._market(), self.live.complete)
+        held = list(self.data.registry.live)
+        for oldest in held[: -self.config.train.resident_days]:
+            if oldest < self.rollout.standing:
+                self._let_go(oldest)
+
+    def _let_go(self, number: int) -> None:
+        """Nothing refers to a live day any more."""
+        for shard in self.shards:
+            shard.evict_segment(number)
+        if number in self.arena.resident:
+            self.arena.evict(number)
+        self._live_rows.pop(number, None)
+        self.live.drop(number)
+        self.data.registry.let_go(number)
+
+    def _source_metrics(self) -> dict[str, float]:
+        return self.live.metrics()
+
+    # --- checkpoints -----------------------------------------------------------------------
+
+    def _rollout_parts(self) -> dict[str, Part]:
+        return {}
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        super()._restore(checkpoint)
+        for number in self._changed:
+            day = format_date(self.data.registry.days[number])
+            self.session.display.say(
+                f"{day}: the store does not hold what was learned from live, its experience goes"
+            )
+            for shard in self.shards:
+                shard.evict_segment(number)
+
+    def _restore_rollout(self, checkpoint: Checkpoint) -> None:
+        """The market went on: the lanes began anew."""
+        self._publish()
