@@ -10,7 +10,7 @@ import numpy as np
 
 from apex_trader.market.exchange.client import rest
 from apex_trader.market.exchange.config import ExchangeConfig
-from apex_trader.market.exchange.pages import Pages, pages
+from apex_trader.market.exchange.pages import Pages, UnifiedPages, pages
 from apex_trader.market.exchange.requests import Requests
 from apex_trader.market.exchange.retry import Retry
 from apex_trader.market.source import MarketInfo
@@ -59,16 +59,20 @@ def config(exchange: LocalExchange, name: str = "binance", **changes: Any) -> Ex
 
 
 @asynccontextmanager
-async def asking(exchange: LocalExchange, name: str = "binance", **changes: Any) -> AsyncIterator[
+async def asking(exchange: LocalExchange, name: str = "binance", *, unified: bool = False,
+                 **changes: Any) -> AsyncIterator[
     tuple[Requests, Pages]
 ]:  # fmt: skip
-    """Requests to the local exchange without a rate limiter's pauses."""
+    """Requests to the local exchange without a rate limiter's pauses.
+
+    unified: as an exchange is asked of which only ccxt's unified endpoints are known.
+    """
     settings = config(exchange, name, **changes)
-    client = rest(settings, microseconds=True)
+    client = rest(settings, microseconds=not unified)
     client.enableRateLimit = False
     try:
         requests = Requests(client, settings, Retry(settings, np.random.default_rng(0)))
-        yield requests, pages(requests)
+        yield requests, UnifiedPages(requests) if unified else pages(requests)
     finally:
         await client.close()
 

@@ -144,3 +144,28 @@ def test_a_refused_request_is_not_repeated() -> None:
             assert requests.retry.repeated == 0
 
     with_exchange(work, feed(count=10))
+
+
+def test_any_other_exchange_is_asked_through_ccxts_unified_methods() -> None:
+    given = feed()
+    wanted = given.find("spot", "ETHUSDT").trades  # type: ignore[union-attr]
+
+    async def work(exchange: LocalExchange) -> None:
+        async with asking(exchange, unified=True) as (_, ask):
+            assert abs(await ask.time() - exchange.clock.now()) < 1000
+            page = await ask.trades(eth("binance"), MONDAY, MONDAY + 10 * MINUTE)
+            expected = wanted.between(MONDAY, MONDAY + 10 * MINUTE)
+            for column in ("ts", "price", "amount", "side", "id"):
+                np.testing.assert_array_equal(getattr(page, column), getattr(expected, column))
+            bars = await ask.bars(eth("binance"), "1h", MONDAY, MONDAY + DAY)
+            assert len(bars) == 24
+            assert np.isnan(bars.count).all()
+            with pytest.raises(ApexError, match="no 7m bars: it has"):
+                await ask.bars(eth("binance"), "7m", MONDAY, MONDAY + DAY)
+            with pytest.raises(ApexError, match="no trades by number"):
+                await ask.trades_from(eth("binance"), 1)
+        async with asking(exchange, "binanceusdm", unified=True) as (_, ask):
+            paid = await ask.funding(eth("binanceusdm"), MONDAY, MONDAY + DAY)
+        assert paid.ts.tolist() == [MONDAY, MONDAY + 8 * HOUR, MONDAY + 16 * HOUR]
+
+    with_exchange(work, given)
