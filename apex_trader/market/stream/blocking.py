@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ class BlockingFeed:
         """End the feed, with everything that is whole in the store. May be called twice."""
         if self._thread is None or self._loop is None or self._stop is None:
             return
-        if self._thread.is_alive():
+        # A loop that is closed has ended by itself, or for another thread.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
