@@ -71,6 +71,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(place, value, f"a group of settings: {_names(inner)}")
         return to_typed(inner, value, place)
+    if hint is str and value is None:
+        return ""  # `name=` on a command line: empty, not unknown
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(strict=False))
         if _is_whole(hint) and isinstance(value, bool):

@@ -103,3 +103,7 @@ def test_every_leaf_of_a_run_is_listed_with_its_type():
     assert known["network.encoder.stack.strides"] == tuple[int, ...]
     assert known["train.updates"] is int
     assert "network.encoder" not in known
+
+
+def test_a_text_given_without_a_value_is_empty():
+    assert to_typed(Tree, {"needed": None}).needed == ""
