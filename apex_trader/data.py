@@ -28,6 +28,7 @@ from rich.table import Table
 
 from apex_trader import data_download
 from apex_trader.errors import ApexError
+from apex_trader.market.finding import Finding
 from apex_trader.market.importers import ImportOptions, ImportSummary, files_of, import_files
 from apex_trader.market.kinds import KINDS
 from apex_trader.market.lookback import (
@@ -39,7 +40,7 @@ from apex_trader.market.lookback import (
 from apex_trader.market.naming import unknown_kind
 from apex_trader.market.store import MarketStore
 from apex_trader.market.summary import KindSummary, MarketSummary, summarize
-from apex_trader.market.verify import Finding, verify
+from apex_trader.market.verify import verify
 from apex_trader.runtime.command import HOLE, OK, run_command
 from apex_trader.time import SECOND, format_time, parse_time
 

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from apex_trader.market.finding import Finding
 from apex_trader.market.mend import days_of, mending
 from apex_trader.market.resample import bars_from_seconds, resample
 from apex_trader.market.seconds import seconds_from_trades
 from apex_trader.market.store import MarketStore
 from apex_trader.market.summary import summarize
-from apex_trader.market.verify import Finding, verify
+from apex_trader.market.verify import verify
 from apex_trader.time import DAY, HOUR, MINUTE
 from tests.market.samples import MONDAY, random_bars, random_trades
 
