@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,12 @@ def run(options: argparse.Namespace) -> int:
 
     request = _request(options)
     store = MarketStore(options.store)
-    with Screen() as screen:
-        result = download(store, request, screen, np.random.default_rng())
+    try:
+        with Screen() as screen:
+            result = download(store, request, screen, np.random.default_rng())
+    except KeyboardInterrupt:
+        print("the same command goes on where this one stops", file=sys.stderr)
+        raise
     print_result(store, request, result)
     if result.failures:
         return USAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from apex_trader.market.download.want import Want
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.exchange.retry import UnreachableError
 from apex_trader.market.types import I64
+
+
+class DiskError(ApexError):
+    """Files cannot be written where they should be."""
 
 
 class ArchiveSource:
@@ -60,19 +65,22 @@ class ArchiveSource:
         path = self._folder / self._config.exchange / file.file
         place = Place(f"{self._config.archive_url.rstrip('/')}/{file.path}", path)
         async with self._slots:
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if not await self._fetcher.fetch(
                     place, lambda size: self._watch.received(wanted, size)
                 ):
                     return False
                 await take(FileDelivery(wanted, path, file.name))
+                self._put_away(place, file)
             except UnreachableError:
                 raise
             except ApexError as error:
                 self._failed(str(error), file.covered)
-                return True
-        self._put_away(place, file)
+            except OSError as error:
+                # A full disk is no matter of one file.
+                reason = error.strerror or str(error)
+                raise DiskError(f"{error.filename or path} cannot be written: {reason}") from None
         return True
 
     def _put_away(self, place: Place, file: ArchiveFile) -> None:
@@ -81,4 +89,5 @@ class ArchiveSource:
             return
         kept = self._keep / file.path
         kept.parent.mkdir(parents=True, exist_ok=True)
-        place.path.replace(kept)
+        # The folder may be on another disk.
+        shutil.move(place.path, kept)

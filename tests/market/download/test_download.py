@@ -184,6 +184,17 @@ def test_files_are_kept_where_the_user_wants_them(store: MarketStore, tmp_path: 
     assert not any(".downloads" in name for name in content(store))
 
 
+def test_a_place_that_cannot_be_written_ends_the_download(
+    store: MarketStore, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").write_text("no folder")
+    with (
+        opened(feed(count=50)) as exchange,
+        pytest.raises(ApexError, match=r"a file.* cannot be written: Not a directory"),
+    ):
+        fetch(store, request(exchange, kinds=("1d",), keep=tmp_path / "a file" / "kept"))
+
+
 def test_replacing_mends_rows_that_went_wrong(store: MarketStore) -> None:
     with opened(feed(count=200)) as exchange:
         fetch(store, request(exchange, kinds=("1m",)))
