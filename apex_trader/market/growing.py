@@ -101,7 +101,12 @@ class GrowingRows(Generic[Rows]):
 
     def append(self, more: Rows) -> None:
         """Add rows."""
+        if len(more) == 0:
+            return
         columns = _columns(more)
+        if len(self) == 0:  # no row so far lacks anything
+            self._like, self._arrays = more, GrowingArrays(**columns)
+            return
         if not set(self._arrays.names) <= set(columns):
             kept = {n: self._arrays[n] for n in self._arrays.names if n in columns}
             self._arrays = GrowingArrays(**kept)
@@ -109,7 +114,11 @@ class GrowingRows(Generic[Rows]):
 
 
 def join(first: Rows, second: Rows) -> Rows:
-    """The rows of both, one after the other; a column that either lacks is lacking."""
+    """The rows of both, one after the other; a column that either's rows lack is lacking."""
+    if len(first) == 0:
+        return second
+    if len(second) == 0:
+        return first
     before, after = _columns(first), _columns(second)
     columns: dict[str, Any] = dict.fromkeys(before.keys() | after.keys())
     for name in before.keys() & after.keys():

@@ -53,7 +53,17 @@ def test_an_id_that_some_rows_lack_is_lacking():
     assert grown.rows.id is None
     assert grown.rows.ts.tolist() == [0, 1, 2, 3, 4]
     grown.append(trades(5, 1))
+    grown.append(trades(6, 0))
     assert grown.rows.id is None
     assert len(grown) == 6
     assert join(trades(0, 2), trades(2, 2, with_id=False)).id is None
+    assert join(trades(0, 0, with_id=False), trades(0, 2)).id.tolist() == [0, 1]
+    assert join(trades(0, 2), trades(2, 0, with_id=False)).id.tolist() == [0, 1]
     assert join(trades(0, 2), trades(2, 2)).id.tolist() == [0, 1, 2, 3]
+
+
+def test_rows_that_begin_empty_lack_nothing():
+    grown = GrowingRows(trades(0, 0, with_id=False))
+    grown.append(trades(0, 2))
+    grown.append(trades(2, 0, with_id=False))
+    assert grown.rows.id.tolist() == [0, 1]
