@@ -36,7 +36,11 @@ class SavedPart:
             data = Path(self.path).read_bytes()
         except OSError:
             return None
-        return data if digest_of(io.BytesIO(data)) == (self.size, self.digest) else None
+        return data if self.holds(data) else None
+
+    def holds(self, data: bytes) -> bool:
+        """Whether these are the part's bytes, as they were written."""
+        return digest_of(io.BytesIO(data)) == (self.size, self.digest)
 
 
 #: A part: what it holds, or where another process wrote it with ``write_part``.
@@ -71,7 +75,13 @@ def write_content(stage: Folder, part: str, data: Content) -> tuple[int, str]:
         if isinstance(data, bytes):
             writer.write(data)
         else:
-            data(cast(IO[bytes], writer))
+            try:
+                data(cast(IO[bytes], writer))
+            except RuntimeError:
+                # what torch says of a file that refused its bytes names no reason
+                if writer.refused is None:
+                    raise
+                raise writer.refused from None
         return writer.size, writer.digest
 
 
@@ -91,6 +101,8 @@ class _DigestWriter(io.RawIOBase):
         self._file = file
         self._hash = hashlib.blake2b(digest_size=32)
         self.size = 0
+        #: The file's own error, None where it took all that it was given.
+        self.refused: OSError | None = None
 
     def writable(self) -> bool:
         return True
@@ -98,7 +110,11 @@ class _DigestWriter(io.RawIOBase):
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         self._hash.update(view)
-        self._file.write(view)
+        try:
+            self._file.write(view)
+        except OSError as error:
+            self.refused = error
+            raise
         self.size += view.nbytes
         return view.nbytes
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, cast
 
 import pytest
 import torch
@@ -11,6 +16,7 @@ import torch
 from apex_trader.errors import ApexError
 from learner.checkpoint import CheckpointManager, json_part, state_part
 from learner.checkpoint_parts import SavedPart, write_part
+from learner.folders import LocalFolder
 
 COUNTERS = {"counters.json": json_part({"updates": 3})}
 
@@ -128,3 +134,56 @@ def test_a_stage_that_cannot_be_written_to_is_said_with_its_place(
     monkeypatch.setattr("learner.folders.os.fsync", full)
     with pytest.raises(ApexError, match=r"replay-0\.pt could not be written: No space left"):
         write_part(pending.place, "replay-0.pt", b"all")
+
+
+class FullDisk(io.RawIOBase):
+    """A file on a disk with room for a few bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        if size > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= size
+        return size
+
+
+@pytest.mark.parametrize("room", [0, 700, 1500])
+def test_a_disk_that_fills_up_within_a_part_is_named_as_the_reason(
+    manager: CheckpointManager, monkeypatch: pytest.MonkeyPatch, room: int
+):
+    """torch answers a file that takes no more with an error of its own, which says nothing."""
+
+    @contextmanager
+    def create(_: LocalFolder, name: str) -> Iterator[IO[bytes]]:
+        yield cast(IO[bytes], FullDisk(room))
+
+    pending = manager.begin(2)
+    monkeypatch.setattr(LocalFolder, "create", create)
+    with pytest.raises(ApexError, match=r"replay-0.pt could not be written: No space left"):
+        written(pending.place)
+    with pytest.raises(ApexError, match=r"step-000002 could not be written: No space left"):
+        manager.commit(pending, {"learner.pt": state_part({"mass": torch.zeros(500)})})
+
+
+def test_a_part_that_cannot_be_made_says_why_itself(manager: CheckpointManager):
+    def broken(_: IO[bytes]) -> None:
+        raise RuntimeError("no such tensor")
+
+    with pytest.raises(RuntimeError, match="no such tensor"):
+        manager.save(2, {"learner.pt": broken})
+
+
+def test_bytes_that_changed_since_are_not_the_part(manager: CheckpointManager):
+    pending = manager.begin(3)
+    part = written(pending.place)
+    made = manager.commit(pending, {"replay-0.pt": part})
+    data = made.read("replay-0.pt")
+    assert made.saved("replay-0.pt").holds(data)
+    assert not made.saved("replay-0.pt").holds(data[:-1])
+    assert not made.saved("replay-0.pt").holds(data[:700] + b"\x01" + data[701:])
