@@ -193,10 +193,14 @@ class Replay:
         if not whole:
             return self.checkpoint.saved(_part(k))
         try:
-            return self.checkpoint.read(_part(k))
+            data = self.checkpoint.read(_part(k))
+            if self.checkpoint.saved(_part(k)).holds(data):
+                return data
+            reason = "its snapshot is not what was saved"
         except OSError as error:
-            self._context.session.display.say(f"replay {_name(k)} begins empty: {error}")
-            return None
+            reason = str(error)
+        self._context.session.display.say(f"replay {_name(k)} begins empty: {reason}")
+        return None
 
     def _ask(self, k: int) -> None:
         self._asked.add(k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from apex_trader.experience import Transitions
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.ray_learner import WeightBoard
 from apex_trader.runtime.ray_part import NOT_STARTED
-from apex_trader.runtime.ray_replay import UNSEEN, ShardActor
+from apex_trader.runtime.ray_replay import UNSEEN, Replay, ShardActor
 from learner.checkpoint import CheckpointManager
 
 
@@ -97,6 +98,31 @@ def test_a_shard_that_does_not_see_its_snapshot_asks_for_the_bytes(
     assert again.started() is False
     assert again.start(2, checkpoint.read("replay-0.pt"), [1, 2]) == 2
     assert held(again) == 2
+
+
+def test_a_shard_whose_snapshot_was_damaged_begins_empty_and_says_so(
+    shard: ShardActor, tiny: Config, tmp_path: Path
+):
+    """Half of a replay, or one of other numbers, would be learned from without a word."""
+    shard.insert(*experience([1, 2]))
+    manager = CheckpointManager(str(tmp_path))
+    pending = manager.begin(7)
+    checkpoint = manager.commit(pending, {"replay-0.pt": shard.save(pending.place, "replay-0.pt")})
+    said: list[str] = []
+    replay = Replay.__new__(Replay)  # the driver's side, without Ray's actors
+    replay._context = Mock(**{"session.display.say": said.append})
+    replay.checkpoint = checkpoint
+    assert replay._snapshot(0, whole=True) == checkpoint.read("replay-0.pt")
+    path = Path(checkpoint.saved("replay-0.pt").path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    place = replay._snapshot(0, whole=False)
+    assert ShardActor(tiny, 0).start(1, place, [1, 2]) == UNSEEN
+    assert replay._snapshot(0, whole=True) is None
+    path.unlink()
+    assert replay._snapshot(0, whole=True) is None
+    assert [line.startswith("replay shard 0 begins empty") for line in said] == [True, True]
 
 
 def test_a_shard_begins_an_incarnation_above_its_snapshot(shard: ShardActor, tiny: Config):
