@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, Group
@@ -50,6 +51,15 @@ ROWS = (
 )  # fmt: skip
 
 
+class _Output(Console):
+    """A console whose reader may go, as ``tee`` does at Ctrl-C: the run goes on in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """What rich does, but for ending the process: a run must come to its checkpoint."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class Display:
     """A ``Sink`` that draws. Without a terminal it prints a line now and then.
 
@@ -57,7 +67,7 @@ class Display:
     """
 
     def __init__(self, title: str, console: Console | None = None, plain_every: float = 15) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or _Output(highlight=False)
         self._title, self._plain_every = title, plain_every
         self._values: dict[str, float] = {}
         self._phase_groups: set[str] = set()

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -70,7 +70,8 @@ class StopSignals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._deferred and self.requested is None:
             self.requested = number
-            os.write(2, _NOTED)  # print and the display may be in the middle of a line
+            with suppress(OSError):  # Ctrl-C ends the other end of a pipe as well
+                os.write(2, _NOTED)  # print and the display may be in the middle of a line
             return
         self.restore()
         raise Stopped(number)

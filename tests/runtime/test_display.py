@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -145,3 +148,32 @@ def test_a_table_stays_a_table():
     table.add_row("agent")
     display.say_table(table)
     assert "agent" in out.getvalue()
+
+
+#: Ctrl-C in `train 2>&1 | tee log`: tee is gone before the run can say anything.
+PIPED = """
+import os, signal, sys
+from apex_trader.runtime.display import Display
+from apex_trader.runtime.stop import StopSignals
+stop = StopSignals()
+stop.install()
+with stop.deferred():
+    sys.stdin.readline()  # the reader has gone
+    os.kill(os.getpid(), signal.SIGTERM)
+    display = Display("run", plain_every=0.0)
+    display.phase("judging", 10)
+    display.advance(5)
+    open(sys.argv[1], "w").write("checkpoint")
+"""
+
+
+def test_a_stopped_run_saves_though_nobody_reads_what_it_says(tmp_path: Path):
+    saved = tmp_path / "saved"
+    run = subprocess.Popen(
+        [sys.executable, "-c", PIPED, str(saved)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert run.stdout is not None
+    run.stdout.close()
+    run.communicate(b"\n", timeout=60)
+    assert saved.read_text() == "checkpoint"
