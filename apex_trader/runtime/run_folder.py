@@ -87,24 +87,34 @@ class RunFolder:
             )
         for folder in (self.path, self.checkpoints, self.extractors):
             folder.mkdir(parents=True, exist_ok=True)
-        self._claim()
+        self.claim()
         for left in (self.metrics, self.report, self.result):
             left.unlink(missing_ok=True)
 
     def _has_checkpoint(self) -> bool:
         return self.checkpoints.is_dir() and any(self.checkpoints.glob("step-*"))
 
-    def _claim(self) -> None:
-        """Hold the folder until this process ends, however it ends."""
+    def claim(self) -> None:
+        """Hold the folder until ``release``, or until this process ends, however it ends.
+
+        Raises ApexError when another run holds it.
+        """
         self._lock = (self.path / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ApexError(
-                f"another run is beginning in {self.path}: choose another hydra.run.dir"
+                f"another run is beginning or going on in {self.path}: wait for its end, or "
+                "choose another hydra.run.dir"
             ) from None
         except OSError:
             pass  # a file system without locks
+
+    def release(self) -> None:
+        """Let the folder go, to be resumed in this process or another."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a file so that it is there whole or as it was."""

@@ -85,6 +85,7 @@ class Session:
         try:
             self.metrics.close(self._summary)
         finally:
+            self.folder.release()
             if isinstance(error, KeyboardInterrupt):
                 self._say_how_to_go_on()
 
@@ -201,6 +202,7 @@ class Session:
                 f"{self.folder.path} holds no complete checkpoint to resume from: start a new run"
             )
         found.require({"schema": self._schema.fingerprint})
+        self.folder.claim()  # two processes in one folder remove each other's checkpoints
         self.checkpoints.discard_after(found.name)  # what is cut off must not outlive what follows
         return found
 

@@ -51,6 +51,20 @@ def test_two_runs_cannot_begin_in_one_folder(folder):
     assert folder.metrics.exists()
 
 
+def test_one_process_at_a_time_goes_on_with_a_run(folder):
+    begun(folder)
+    with pytest.raises(ApexError, match="going on in"):
+        RunFolder.open(folder.path).claim()
+    folder.release()
+    second = RunFolder.open(folder.path)
+    second.claim()
+    with pytest.raises(ApexError, match="going on in"):
+        folder.claim()
+    second.release()
+    second.release()
+    folder.claim()
+
+
 def test_opening_says_what_is_wrong(tmp_path):
     with pytest.raises(ApexError, match="does not exist"):
         RunFolder.open(tmp_path / "nowhere")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apex_trader.errors import ApexError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
+from learner.checkpoint import json_part
 
 ACTOR = {"actors/trades_per_day": 3.0}
 SHARD = {"replay/size": 100.0}
@@ -43,3 +46,26 @@ def test_a_part_without_figures_has_no_reading(tiny: Config, folder: RunFolder):
     """A row of a step axis alone would be a row of NaN to whoever plots it."""
     found = logged(tiny, folder, actors=[], shards=[SHARD], learner={})
     assert set(found) == {"replay", "system"}
+
+
+def saved_run(config: Config, folder: RunFolder) -> Config:
+    """A run with a checkpoint; the configuration that resumes it."""
+    with Session(config, folder, config.state.build()) as session:
+        session.checkpoints.save(
+            5, {"run.json": json_part({"time": 0.0})}, {"schema": config.state.build().fingerprint}
+        )
+    return replace(config, resume=str(folder.path))
+
+
+def test_a_run_that_is_going_on_cannot_be_resumed_beside_itself(tiny: Config, folder: RunFolder):
+    """Each would remove what the other is writing, and cut off its metrics."""
+    config = saved_run(tiny, folder)
+    left = folder.checkpoints / ".tmp-1-step-000006"
+    with Session(config, RunFolder(folder.path), config.state.build()) as first:
+        left.mkdir()  # a checkpoint that the first is writing
+        with pytest.raises(ApexError, match="going on"):
+            Session(config, RunFolder(folder.path), config.state.build())
+        assert left.is_dir()
+        assert first.sitting == 1
+    with Session(config, RunFolder(folder.path), config.state.build()) as then:
+        assert then.resumed() is not None
