@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -68,12 +69,18 @@ class WideDeepOptimiser:
         self.descent.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """What later steps go on from."""
-        return {"adamw": self.adamw.state_dict(), "stable_rate": self.stable_rate}
+        """What later steps go on from: a copy, on the CPU."""
+        adamw = self.adamw.state_dict()
+        moments = {
+            weight: {name: value.detach().cpu().clone() for name, value in values.items()}
+            for weight, values in adamw["state"].items()
+        }
+        return {"adamw": {**adamw, "state": moments}, "stable_rate": self.stable_rate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a ``state_dict``."""
-        self.adamw.load_state_dict(state["adamw"])
+        # torch takes the tensors themselves, and its steps change them in place
+        self.adamw.load_state_dict(copy.deepcopy(state["adamw"]))
         self.stable_rate = float(state["stable_rate"])
 
 

@@ -76,3 +76,18 @@ def test_resumed_it_goes_on_with_the_same_steps() -> None:
         again.step(network(windows).logits[:, 0, 2].mean(), step, 0.0)
     for ours, theirs in zip(network.parameters(), straight.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_what_was_saved_stays_as_it_was_whoever_goes_on() -> None:
+    network, optimiser = optimised(2)
+    saved = optimiser.state_dict()
+    before = [m["exp_avg"].clone() for m in saved["adamw"]["state"].values()]
+    again = WideDeepOptimiser(network, torch.ones(8, network.input_size), PretrainConfig(warmup=0))
+    again.load_state_dict(saved)
+    for stepping in (optimiser, again):
+        windows = torch.ones(8, network.input_size)
+        stepping.step(network(windows).logits.square().sum(), 2, 0.0)
+        assert all(
+            torch.equal(moment["exp_avg"], then)
+            for moment, then in zip(saved["adamw"]["state"].values(), before, strict=True)
+        )
