@@ -83,8 +83,10 @@ class SerialRun:
         rhythm, budget = self._rhythm(), Budget(self.config.train, self.progress)
         with stop.deferred():
             while stop.requested is None and not budget.spent(learner.updates):
-                if not self._learn_once() and not self._collect():
-                    break
+                if not self._learn_once():
+                    if self._dry:
+                        break
+                    self._collect()
                 self._events(rhythm)
             if stop.requested is None:
                 if self.progress.due("metrics", learner.updates, 1):
@@ -266,14 +268,17 @@ class SerialRun:
 
     # --- experience ------------------------------------------------------------------------
 
-    def _collect(self) -> bool:
-        """Bring experience; False when there will never be any more."""
+    @property
+    def _dry(self) -> bool:
+        """Whether there will never be any more experience."""
+        return False
+
+    def _collect(self) -> None:
         result = self.rollout.collect(latest_version=self.publisher.version)
         self.progress.decisions += result.steps
         self.publisher.observe(self.rollout.policy.version, self.learner.updates)
         self._actor_metrics.append(result.metrics)
         self._insert(result)
-        return True
 
     def _insert(self, result: RolloutResult) -> None:
         """Deliver to the shards in turn; the learner works while a shard asks to wait."""

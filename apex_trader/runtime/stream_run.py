@@ -143,15 +143,18 @@ class StreamRun(SerialRun):
 
     # --- experience ------------------------------------------------------------------------
 
-    def _collect(self) -> bool:
+    @property
+    def _dry(self) -> bool:
+        return self.live.ended and not self.rollout.ready
+
+    def _collect(self) -> None:
         """Decide on what was sealed; where there is nothing, hear what the stream has to say."""
         if not self.rollout.ready:
             self._hear()
         if self.rollout.ready:
-            return super()._collect()
-        if self.live.ended:
+            super()._collect()
+        elif self.live.ended:
             self.session.display.say("the stream has ended")
-        return not self.live.ended
 
     def _hear(self) -> None:
         changed = self.live.poll()
