@@ -24,6 +24,14 @@ from learner.checkpoint import CheckpointManager
 from tests.runtime.processes import CODES, start, wait_for
 
 
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """Whoever started the tests in the background made them deaf to Ctrl-C, as shells do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def signals():
     stop = StopSignals()
