@@ -160,9 +160,7 @@ def test_a_time_outside_the_market_names_the_days_there_are(run: Run, t):
 
 
 def test_a_time_between_two_decisions_names_both(run: Run):
-    with pytest.raises(
-        ApexError, match=r"of 60 s, the nearest .*12:00:00 and .*12:01:00"
-    ):
+    with pytest.raises(ApexError, match=r"of 60 s, the nearest .*12:00:00 and .*12:01:00"):
         run.state_at("2024-01-05T12:00:30")
 
 

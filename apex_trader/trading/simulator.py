@@ -347,9 +347,7 @@ class Simulator:
         rows = self._lanes.row - gone
         inside = bool(np.all((rows >= 0) & (rows < len(path))))
         if not inside or np.any(path.arrays.ts[rows] != self.path.arrays.ts[self._lanes.row]):
-            raise ApexError(
-                "accounts go on along one market, and the path holds other rows"
-            )
+            raise ApexError("accounts go on along one market, and the path holds other rows")
         for name in ("row", "start", "first"):
             self._lanes[name] -= gone
         if self._held.shape[1]:
