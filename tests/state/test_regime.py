@@ -13,7 +13,9 @@ from apex_trader.errors import ConfigError, DataError
 from apex_trader.market.types import Bars
 from apex_trader.state.regime import (
     LOOKBACK_MINUTES,
+    RegimeHistory,
     SecondCloses,
+    SecondResidual,
     choppiness_index,
     regime_carry,
     regime_table,
@@ -380,6 +382,45 @@ def test_without_a_reference_its_columns_are_missing_and_the_others_stay() -> No
     alone = regime_table(here.minutes, here.hours, here.days)
     assert np.isnan(alone[:, 18:]).all()
     assert alone[:, :18].tobytes() == here.table()[:, :18].tobytes()
+
+
+def test_a_history_that_grows_has_the_rows_of_one_that_is_there() -> None:
+    """Whatever is taken at a time, and though what no later row can reach is forgotten."""
+    here, at = market(12), 0
+    whole = here.table()
+    history, rows = RegimeHistory(), []
+    for size in (1, 2, 700, 59, 60, 1, 1440, 5, 10**6):
+        stop = min(at + size, len(here.minutes))
+        new = here.minutes.slice(at, stop)
+        low, high = (int(new.ts[0]), int(new.ts[-1]) + 1) if len(new) else (0, 0)
+        history.extend(new, here.reference.between(low, high))
+        rows.append(history.rows(at, stop, here.hours, here.days))
+        history.forget()
+        at = stop
+    assert at == len(here.minutes)
+    np.testing.assert_array_equal(np.concatenate(rows), whole)
+
+
+def test_the_residual_of_seconds_that_grow_is_that_of_all_and_in_gaps_that_of_the_minute() -> None:
+    here = market(9, with_seconds=True)
+    seconds, coarse = here.seconds, market(9).table()
+    assert seconds is not None
+    gap = np.zeros(len(seconds.ts), np.bool_)
+    gap[5000:6000] = True
+    seconds = replace(seconds, gap=gap)
+    table = replace(here, seconds=seconds).table()
+    column = NAMES.index("reference_residual")
+    last = (here.minutes.ts + MINUTE - SECOND - seconds.ts[0]) // SECOND
+    silent = (last >= 5000) & (last < 6000)
+    assert silent.sum() > 10
+    np.testing.assert_array_equal(table[silent], coarse[silent])
+    grown, parts = SecondResidual(), np.split(np.arange(len(gap)), [1, 30, 61, 700, 5500])
+    for part in parts:
+        columns = (seconds.ts, seconds.primary, seconds.reference, gap)
+        grown.extend(SecondCloses(*(c[part] for c in columns)))
+    patched = coarse.copy()
+    grown.put(patched, here.minutes.ts)
+    np.testing.assert_array_equal(patched[:, column], table[:, column])
 
 
 def test_the_residual_uses_seconds_where_there_are_seconds() -> None:

@@ -75,3 +75,22 @@ def test_a_bar_without_volume_is_no_trade():
     volume = np.array([1.0, 0.0, 0.0, 2.0])
     bars = Bars(np.arange(4) * MINUTE, prices, prices, prices, prices, volume, volume, volume)
     assert traded_bars(bars).ts.tolist() == [0, 3 * MINUTE]
+
+
+@given(pauses, st.lists(st.integers(0, 3000), max_size=6))
+def test_rows_that_follow_others_are_those_of_the_whole(pauses, cuts):
+    ts = seconds_after(pauses)
+    end = int(ts[-1]) + 300 * SECOND
+    whole = dense_grid(ts, SECOND, GAP, end)
+    earlier, before, parts = None, 0, []
+    for cut in [*sorted(cut * SECOND for cut in cuts if cut * SECOND < end), end]:
+        known = int(np.searchsorted(ts, before - SECOND, side="right"))
+        first = known if earlier is None else known - 1
+        closed = int(np.searchsorted(ts, cut - SECOND, side="right"))
+        part = dense_grid(ts[max(0, first) : closed], SECOND, GAP, cut, earlier)
+        earlier, before = part.carry(earlier), cut
+        parts.append(part)
+    for name in ("ts", "opened", "carried", "first", "begins"):
+        found = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(found, getattr(whole, name), err_msg=name)
+    assert earlier.rows == len(whole)
