@@ -117,7 +117,9 @@ class Connection:
             if socket.closed():
                 continue
             try:
-                await asyncio.wait_for(socket.connection.ping(payload), patience)
+                # Not ``wait_for``: before Python 3.12 it may swallow a cancellation.
+                async with asyncio.timeout(patience):
+                    await socket.connection.ping(payload)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
                 _log.debug("%s: no ping (%s)", self._client.id, error)
 

@@ -39,6 +39,8 @@ from apex_trader.time import DAY
 
 #: µs before the start from which on funding payments are asked for: two tell the interval.
 FUNDING_PAST = 3 * DAY
+#: Seconds in which a cancelled task ends, unless its cancellation was lost.
+_SOON = 1.0
 
 
 class TradeFeed:
@@ -131,9 +133,11 @@ class TradeFeed:
 
     async def close(self) -> None:
         """End the feed; what is whole is in the store afterwards."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            # Again, for whichever library swallows a cancellation.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_SOON)
         keeper, self._keeper = self._keeper, None
         try:
             if keeper is not None:

@@ -413,7 +413,7 @@ def test_a_local_clock_that_is_wrong_is_measured_and_changes_nothing(off: float)
     async def wrong() -> tuple[Heard, int]:
         async with exchange_of(trades) as exchange:
             feed = TradeFeed(
-                configured(exchange), [ETH, BTC], stream=replace(PATIENT, ping=1.0),
+                configured(exchange), [ETH, BTC], stream=replace(PATIENT, ping=5.0),
                 clock=WrongClock(exchange.clock), generator=np.random.default_rng(0),
             )  # fmt: skip
             async with feed, moving(exchange):
