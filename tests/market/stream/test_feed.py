@@ -49,6 +49,7 @@ from tests.market.stream.simulated import (
 from tests.market.stream.tapes import same, tape
 from tests.market.stream.test_overlap import rows
 from tests.market.stream.test_second_rows import identical
+from tests.real_market import real_columns
 
 T = TypeVar("T")
 PERPETUAL = "binanceusdm:ETHUSDT"
@@ -102,7 +103,7 @@ def test_an_hour_with_disconnects_doubles_and_reorders_has_the_bits_of_the_offli
     trades = tapes(4000, 0.5)
     faults = Random(
         np.random.default_rng(3),
-        {Disconnect(): 1 / 250, Goodbye(): 1 / 2000, Duplicate(): 1 / 30, Reorder(2): 1 / 30,
+        {Disconnect(): 1 / 150, Goodbye(): 1 / 1000, Duplicate(): 1 / 30, Reorder(2): 1 / 30,
          GarbageFrame(): 1 / 400},
     )  # fmt: skip
 
@@ -124,6 +125,33 @@ def test_an_hour_with_disconnects_doubles_and_reorders_has_the_bits_of_the_offli
     for market in trades:
         until = heard.batches[-1].until
         assert identical(heard.seconds(market), store.read_seconds(market, start, until))
+
+
+@pytest.mark.slow
+def test_real_trades_across_midnight_have_the_bits_of_the_offline_seconds(
+    store: MarketStore,
+) -> None:
+    midnight = 1_723_161_600 * SECOND
+    trades = {}
+    for market, name in ((ETH, "ETHUSDT"), (BTC, "BTCUSDT")):
+        columns = real_columns(f"binance_{name}_trades_2024-08-08.parquet")
+        real = Trades(*(columns[n] for n in ("ts", "price", "amount", "side")))
+        near = real.between(midnight - 75 * SECOND, midnight + 60 * SECOND)
+        trades[market] = replace(near, id=np.arange(len(near)) + 7_000_000)
+    faults = Random(np.random.default_rng(8), {Disconnect(): 1 / 300, Duplicate(): 1 / 50})
+
+    async def night() -> tuple[Heard, int]:
+        clock = Clock(midnight - 60 * SECOND, speed=0)
+        async with LocalExchange(listed(trades), clock=clock, frame_faults=faults) as exchange:
+            feed = feed_of(exchange, [ETH, BTC], store=store)
+            return await hear(exchange, feed, end_of(trades), 0.05)
+
+    heard, start = run(night())
+    assert heard.count("disconnects") >= 2
+    assert heard.count("revisions") == 0
+    assert_whole(heard, trades, start)
+    assert_stored(store, trades, start)
+    assert len(store.days(ETH, "trades")) == 2
 
 
 def test_primary_and_reference_may_trade_on_two_exchanges() -> None:
@@ -387,14 +415,15 @@ def test_too_far_back_and_a_store_of_another_kind_are_refused_with_a_remedy(
 
 def test_rest_that_is_overloaded_is_waited_for() -> None:
     trades = tapes(300, 1.0)
-    rng = np.random.default_rng(9)
 
     async def overloaded() -> tuple[Heard, int]:
-        faults = Random(rng, {Status(503): 0.3, Status(429, 1): 0.05})
-        frames = Random(rng, {Disconnect(): 1 / 40})
+        rates = {Status(503): 0.3, Status(429, 1): 0.05}
+        # Of sockets ccxt itself waits for real time, which is long here.
+        rest = Random(np.random.default_rng(9), rates, lambda item: "aggTrades" in item.path)
         async with exchange_of(trades) as exchange, feed_of(exchange, [ETH, BTC]) as feed:
-            exchange.follow(faults, frames)
-            async with moving(exchange):
+            exchange.follow(rest)
+            cuts = dict.fromkeys((at(40), at(70), at(100)), exchange.disconnect)
+            async with moving(exchange, events=cuts):
                 return await listen(feed, end_of(trades)), feed.start
 
     heard, start = run(overloaded())
