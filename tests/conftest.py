@@ -36,13 +36,16 @@ SMALL = [
 ]
 
 
-@pytest.fixture(scope="session")
-def small_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with six days of minute bars and just enough history behind them."""
-    folder = tmp_path_factory.mktemp("small") / "market"
+def write_small_market(folder: Path) -> Path:
+    """Six days of minute bars and just enough history behind them, in a store at ``folder``."""
     synthesize("mean_reversion", MarketStore(str(folder)), seed=7, clock="1m", days=6,
                history_days=40, minute_days=15)  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_market(tmp_path_factory.mktemp("small") / "market")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,16 @@ def mends(out: str) -> list[list[str]]:
     return [shlex.split(line)[3:] for line in re.findall(r"mend: (.*)", out)]
 
 
-@pytest.mark.parametrize("kind", ["trades", "1m", "1d"])
-@pytest.mark.parametrize("damage", ["truncated", "missing", "minutes"])
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        *product(("truncated", "missing"), ("trades", "1m", "1d")),
+        ("minutes", "trades"),  # only ticks have minutes beside them
+    ],
+)
 def test_verify_says_which_download_mends_a_store(
     shell: Shell, capsys: pytest.CaptureFixture[str], kind: str, damage: str
 ) -> None:
-    if damage == "minutes" and kind != "trades":
-        pytest.skip("only ticks have minutes beside them")
     with opened(feed(count=400, days=2)) as exchange:
         store = MarketStore(str(shell.store))
         assert shell(exchange, "--kinds", "trades,1m,1d", "--to", "2024-03-06")[0] == 0

@@ -8,30 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from apex_trader.market.store import MarketStore
-from apex_trader.market.synthetic import synthesize
 from apex_trader.runtime.compose import compose_config
 from apex_trader.runtime.config import Config
+from tests.conftest import SMALL, write_small_market
 
 TINY = [
-    "+experiment=quickstart",
-    "runtime=serial",
-    "market.synthetic=''",
-    "periods={extractor: 0.25, validation: 0.17, test: 0.17}",
-    "state={schema: eth_minutes, window: 32}",
-    "pretrain={steps: 6, evaluate_every: 3, validation_rows: 128, baseline_rows: 200}",
-    "pretrain.batch_size=32",
-    "network.encoder.stack={strides: [8], channels: [4], features: 8}",
-    "network.encoder={hidden_features: 8, vector_features: 8, fusion: 16, width: 8}",
-    "network.hidden=16",
-    "cnn={trunk: 32, stack: {strides: [8], channels: [8], features: 16}}",
-    "rollout={lanes: 8, branches: 2, collect_steps: 4, episode_steps: 4}",
-    "replay={capacity: 20000, shards: 2, batch_size: 16, prefetch: 1, min_size: 128}",
-    "replay={max_insert: 32, error_buffer: 72}",
-    "learner={batch_size: 16, publish_every: 5, metrics_every: 5}",
-    "train={updates: 40, evaluate_every: 20, checkpoint_every: 10, resident_days: 2}",
-    "train.rotate_every=10",
-    "wandb.mode=disabled",
+    *SMALL,
+    "periods.test=0.17",
+    "train={updates: 40, evaluate_every: 20, checkpoint_every: 10, rotate_every: 10}",
 ]
 
 
@@ -43,10 +27,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with six days of minute bars and just enough history behind them."""
-    folder = tmp_path_factory.mktemp("market")
-    synthesize("mean_reversion", MarketStore(str(folder)), seed=7, clock="1m", days=6,
-               history_days=40, minute_days=15)  # fmt: skip
-    return folder
+    return write_small_market(tmp_path_factory.mktemp("market"))
 
 
 @pytest.fixture(scope="session")
