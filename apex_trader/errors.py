@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from apex_trader.secret_names import HIDDEN, names_secret
+
 
 class ApexError(Exception):
     """A user's mistake or bad input: the message names the place and the remedy.
@@ -15,13 +17,15 @@ class ConfigError(ApexError):
 
     Args:
         field: dotted name of the field as the user types it, e.g. ``learner.batch_size``.
-        value: what was given.
+        value: what was given; neither kept nor shown where the field's name is that of a secret.
         allowed: what is allowed, in words.
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        self.field, self.value, self.allowed = field, value, allowed
-        super().__init__(f"{field}={value!r} cannot be used: {allowed}")
+        secret = names_secret(field)
+        self.field, self.value, self.allowed = field, HIDDEN if secret else value, allowed
+        shown = HIDDEN if secret else repr(value)
+        super().__init__(f"{field}={shown} cannot be used: {allowed}")
 
 
 class DataError(ApexError):
