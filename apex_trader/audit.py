@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(word in ("-h", "--help") for word in given):
         print(__doc__)
         return OK
-    return run_command(lambda: _run(parse(given)))
+    return run_command(lambda: _run(parse(given)), given)
 
 
 def parse(arguments: Sequence[str]) -> Request:

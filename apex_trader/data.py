@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(lambda: _run(given))
+    return run_command(lambda: _run(given), given)
 
 
 def _run(arguments: list[str]) -> int:

@@ -19,6 +19,8 @@ LACKING = {
     ("binanceusdm", "1s"): "Binance has no 1 s bars of futures; trades give them",
 }
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+#: What looks like a key itself, in place of a name.
+_KEY = re.compile(r"[A-Za-z0-9]{32,}")
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,17 @@ class ExchangeConfig:
             check_url(f"exchange.{name}", getattr(self, name), schemes)
         for name in ("key_env", "secret_env"):
             value = getattr(self, name)
-            if value and not _VARIABLE.fullmatch(value):
+            if value and (_KEY.fullmatch(value) or not _VARIABLE.fullmatch(value)):
                 # Perhaps it is a key: it must not be repeated on the screen or in a log.
                 raise ConfigError(
                     f"exchange.{name}", "…", "the NAME of an environment variable, in capitals; "
                     "keys themselves are never given here",
                 )  # fmt: skip
+        if _KEY.fullmatch(self.key_file):
+            raise ConfigError(
+                "exchange.key_file", "…", "the path of a file with lines key=… and secret=…; keys "
+                "themselves are never given here",
+            )  # fmt: skip
         for name, least in (("timeout", 0.001), ("backoff", 0.0), ("backoff_limit", 0.0)):
             if not least <= getattr(self, name) < 86_400:
                 raise ConfigError(f"exchange.{name}", getattr(self, name), "seconds, below a day")
