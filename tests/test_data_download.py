@@ -4,17 +4,21 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from apex_trader.data import main
+from apex_trader.market.resample import bars_from_seconds, resample
+from apex_trader.market.seconds import seconds_from_trades
 from apex_trader.market.store import MarketStore
 from tests.local_exchange import LocalExchange
 from tests.local_exchange.faults import On, Status, WrongChecksum
 from tests.market.download.helpers import content, opened
-from tests.market.exchange.local import feed
+from tests.market.exchange.local import feed, numbered_trades
 
 
 class Shell:
@@ -169,3 +173,27 @@ def test_verify_says_which_download_mends_a_store(
     capsys.readouterr()
     assert main(["verify", "--store", str(shell.store)]) == 0
     assert "violation:" not in capsys.readouterr().out
+
+
+def test_verify_s_command_mends_a_market_of_an_exchange_that_has_no_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the store's name of the market, from a file, is written otherwise than its id."""
+    given, store = feed(count=400), MarketStore(str(tmp_path / "store"))
+    trades = numbered_trades(0, 400)  # the first of the feed's
+    minutes = resample(bars_from_seconds(seconds_from_trades(trades)), "1m")
+    unknown = np.full(len(minutes), np.nan)
+    known = replace(minutes, taker_buy_volume=unknown, count=unknown)
+    store.write_bars("binanceus:ETH-USDT", known)
+    (file,) = Path(store.url).rglob("part-*.parquet")
+    file.write_bytes(file.read_bytes()[:-20])
+    assert main(["verify", "--store", store.url]) == 1
+    (words,) = mends(capsys.readouterr().out)
+    with opened(given) as exchange:
+        main([*words, "--url", exchange.rest_url])
+    store.reload()
+    assert store.markets() == ["binanceus:ETH-USDT"]
+    there = store.read_bars("binanceus:ETH-USDT", "1m")
+    place = np.searchsorted(there.ts, known.ts)
+    np.testing.assert_array_equal(there.close[place], known.close)
+    assert main(["verify", "--store", store.url]) == 0

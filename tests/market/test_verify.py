@@ -276,6 +276,48 @@ def test_a_synthetic_market_is_not_to_be_downloaded(store: MarketStore) -> None:
     assert "synthesize it again" in found.mend
 
 
+def damaged(store: MarketStore, market: str, kind: str) -> Finding:
+    """What is found when the only file of a kind is missing."""
+    exchange = market.partition(":")[0]
+    (part,) = Path(store.files.root).rglob(f"exchange={exchange}/*/kind={kind}/*/part-*.parquet")
+    part.unlink()
+    return next(f for f in findings(MarketStore(store.url)) if f.violation)
+
+
+def test_another_exchange_s_bars_are_mended_over_rest(store: MarketStore) -> None:
+    store.write_bars("kraken:XETHZUSD", random_bars(0, 60, "1m"))
+    assert command(damaged(store, "kraken:XETHZUSD", "1m").mend) == [
+        "python", "-m", "apex_trader.data", "download", "--store", store.url, "--exchange",
+        "kraken", "--symbols", "XETHZUSD", "--kinds", "1m", "--from", "2024-03-04", "--to",
+        "2024-03-05", "--source", "rest", "--replace",
+    ]  # fmt: skip
+
+
+def test_of_another_exchange_s_trades_it_is_said_that_old_ones_may_not_be_given(
+    store: MarketStore,
+) -> None:
+    store.write_trades("kraken:XETHZUSD", random_trades(0, 60))
+    download, caution = damaged(store, "kraken:XETHZUSD", "trades").mend.splitlines()
+    assert "--kinds trades" in download
+    assert "--source rest" in download
+    assert caution == ("kraken may give only its latest trades over REST: files of older ones are "
+                       "imported again with --replace")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("market", "kind"),
+    [("testing:ETHUSDT", "1m"), ("kraken:XETHZUSD", "1s"), ("binanceusdm:ETHUSDT", "1s")],
+)
+def test_what_no_download_brings_is_to_be_imported_again(
+    store: MarketStore, market: str, kind: str
+) -> None:
+    store.write_bars(market, random_bars(0, 60, kind))
+    assert damaged(store, market, kind).mend == (
+        f"{market.partition(':')[0]} gives no {kind} to download: import the files of 2024-03-04 "
+        "to 2024-03-05 again with --replace"
+    )
+
+
 def test_an_interrupted_download_is_told(sound: MarketStore) -> None:
     folder = Path(sound.files.root) / ".downloads" / "binance"
     folder.mkdir(parents=True)

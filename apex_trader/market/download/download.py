@@ -197,7 +197,9 @@ class Download:
         wants = []
         for symbol in dict.fromkeys(request.symbols):
             listing = _listing(exchange.listings, name, symbol)
-            market = market_name(name, listing)
+            market = f"{name}:{symbol}"
+            if market not in self._store.manifest.markets:  # else it keeps the name it has there
+                market = market_name(name, listing)
             for kind in kinds:
                 if kind == "funding" and listing.instrument == "spot":
                     self._tally.remark(f"{market} funding: left out, spot markets pay none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -41,19 +42,33 @@ async def load_listings(requests: Requests, retries: int | None = None) -> dict[
 
 
 def listing_named(listings: dict[str, Listing], exchange: str, name: str) -> Listing:
-    """The listing of an id (ETHUSDT) or of ccxt's name (ETH/USDT); ApexError names similar ones."""
+    """The listing of an id (ETHUSDT) or of ccxt's name (ETH/USDT); ApexError names similar ones.
+
+    Names are also known by their letters and digits alone: ETHUSDT where an exchange writes
+    ETH-USDT, as in the names of data files.
+    """
     if name in listings:
         return listings[name]
     for listing in listings.values():
         # Of a perpetual the part before the colon is enough.
         if name in (listing.unified, listing.unified.split(":")[0]):
             return listing
+    spot_first = sorted(listings.values(), key=lambda listing: listing.instrument != "spot")
+    for field in ("symbol", "unified"):
+        for listing in spot_first:
+            if plain_name(getattr(listing, field).split(":")[0]) == plain_name(name):
+                return listing
     known = list(listings)
     close = difflib.get_close_matches(name.upper(), known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}?" if close else (
         f"it lists {len(known):,} symbols, among them {', '.join(sorted(known)[:5])}"
     )  # fmt: skip
     raise ApexError(f"{exchange} lists no symbol {name!r}: {hint}")
+
+
+def plain_name(name: str) -> str:
+    """A symbol's letters and digits: what all ways to write it have in common."""
+    return re.sub(r"[^A-Z0-9]", "", name.upper())
 
 
 def _listing(market: dict[str, Any], *, decimals: bool) -> Listing:
