@@ -81,14 +81,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit code."""
     # The clients of a hundred exchanges are imported: only this command waits for that.
-    from apex_trader.data_download_screen import Screen, print_result
+    from apex_trader.data_download_screen import print_result, screen
     from apex_trader.market.download.download import download
 
     request = _request(options)
     store = MarketStore(options.store)
     try:
-        with Screen() as screen:
-            result = download(store, request, screen, np.random.default_rng())
+        with screen() as shown:
+            result = download(store, request, shown, np.random.default_rng())
     except KeyboardInterrupt:
         print("the same command goes on where this one stops", file=sys.stderr)
         raise

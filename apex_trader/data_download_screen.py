@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 from rich.console import Console
@@ -33,18 +37,26 @@ from apex_trader.time import DAY, format_time
 SHOWN = 3
 
 
+#: Seconds between lines of progress where there is no terminal.
+PERIOD = 10.0
+
+
+def screen() -> Screen | Lines:
+    """What shows a download on stderr: bars on a terminal, now and then a line elsewhere."""
+    console = Console(stderr=True)
+    return Screen(console) if console.is_terminal else Lines()
+
+
 class Screen:
     """A bar for each market and kind, while they come."""
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
+    def __init__(self, console: Console) -> None:
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rows]:,} rows", justify="right"),
             TextColumn("{task.fields[size]}", justify="right"), TimeElapsedColumn(),
             TimeRemainingColumn(compact=True), console=console, transient=True,
-            disable=not console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[Want, TaskID] = {}
         self._counts: dict[Want, tuple[int, int]] = {}
@@ -80,6 +92,71 @@ class Screen:
 
     def remark(self, text: str) -> None:
         """Remarks come with the summary."""
+
+
+class Lines:
+    """A line for each market and kind that is there, and one every ``period`` seconds (logs, CI).
+
+    clock: seconds, steady.
+    """
+
+    def __init__(self, period: float = PERIOD, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period, self._clock = period, clock
+        self._counts: dict[Want, _Count] = {}
+        self._next = clock() + period
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is left to be closed."""
+
+    def planned(self, wanted: Want, micros: int) -> None:
+        """Say how much of a want is missing."""
+        self._counts[wanted] = _Count(micros)
+        self._say(f"{wanted}: " + (f"{_duration(micros)} missing" if micros else "all there"))
+
+    def received(self, wanted: Want, size: int) -> None:
+        """Count bytes."""
+        self._counts[wanted].size += size
+        self._now_and_then(wanted)
+
+    def delivered(self, wanted: Want, covered: tuple[int, int], summary: WriteSummary) -> None:
+        """Count rows and the time that they speak for; say so when it is all of it."""
+        count = self._counts[wanted]
+        before = count.done
+        count.rows += summary.rows
+        count.done += total(intervals.clip(wanted.span, *covered))
+        if before < count.missing <= count.done:
+            self._say(f"{wanted}: {count.rows:,} rows, {decimal(count.size)}, all there")
+        else:
+            self._now_and_then(wanted)
+
+    def remark(self, text: str) -> None:
+        """Remarks come with the summary."""
+
+    def _now_and_then(self, wanted: Want) -> None:
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + self._period
+        count = self._counts[wanted]
+        share = min(1.0, count.done / count.missing) if count.missing else 1.0
+        self._say(f"{wanted}: {share:.0%}, {count.rows:,} rows, {decimal(count.size)}")
+
+    def _say(self, text: str) -> None:
+        # A reader that left (a closed pipe) does not end the download.
+        with contextlib.suppress(BrokenPipeError):
+            print(text, file=sys.stderr, flush=True)
+
+
+@dataclass
+class _Count:
+    """Of one want: µs that were missing and that came, rows, bytes."""
+
+    missing: int
+    done: int = 0
+    rows: int = 0
+    size: int = 0
 
 
 def print_result(store: MarketStore, request: DownloadRequest, result: DownloadResult) -> None:

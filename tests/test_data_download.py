@@ -48,7 +48,12 @@ def test_a_summary_of_rows_gaps_and_bytes(shell: Shell) -> None:
     with opened(feed(count=3000)) as exchange:
         code, out, err = shell(exchange, "--symbols", "ETHUSDT,BTCUSDT")
         again = shell(exchange, "--symbols", "ETHUSDT,BTCUSDT")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.splitlines()[:4] == [
+        f"binance:{symbol} {kind}: 24 h missing"
+        for symbol, kind in product(("ETHUSDT", "BTCUSDT"), ("1m", "1d"))
+    ]
+    assert re.search(r"^binance:ETHUSDT 1m: [\d,]+ rows, [\d.]+ kB, all there$", err, re.M)
     held = len(MarketStore(str(shell.store)).read_bars("binance:ETHUSDT", "1m"))
     row = re.search(r"binance:ETHUSDT +│ 1m +│ +([\d,]+) │ +([\d,]+) │ +([\d,]+) │ +([\d,]+)", out)
     assert row is not None
@@ -59,6 +64,7 @@ def test_a_summary_of_rows_gaps_and_bytes(shell: Shell) -> None:
     assert re.search(r"binance:BTCUSDT +│ 1d +│ +1 │ +1 │", out)
     assert re.search(r"\d kB", out)
     assert again[0] == 0
+    assert again[2].splitlines()[0] == "binance:ETHUSDT 1m: all there"
     assert re.search(r"binance:ETHUSDT +│ 1m +│ +0 │.*nothing", again[1])
 
 
@@ -77,7 +83,7 @@ def test_a_bad_file_exits_with_2_and_is_named(shell: Shell) -> None:
         exchange.follow([On(WrongChecksum(), "1m")])
         code, out, err = shell(exchange)
     assert code == 2
-    assert re.search(r"^error: ETHUSDT-1m-2024-03-04.zip: its SHA-256 is .* twice", err)
+    assert re.search(r"^error: ETHUSDT-1m-2024-03-04.zip: its SHA-256 is .* twice", err, re.M)
     assert re.search(r"binance:ETHUSDT +│ 1d +│ +1 │", out), "the other file is there all the same"
 
 
@@ -114,9 +120,8 @@ def test_an_exchange_that_is_not_there_is_named_by_its_url(shell: Shell) -> None
                  "2024-03-04", "--to", "2024-03-05", *nobody]  # fmt: skip
     for source in ("rest", "archive"):
         assert main([*arguments, "--source", source]) == 2
-        err = shell.capsys.readouterr().err
-        assert "http://127.0.0.1:9" in err
-        assert err.count("\n") == 1
+        (line,) = re.findall(r"^error: .*", shell.capsys.readouterr().err, re.M)
+        assert "http://127.0.0.1:9" in line
 
 
 def test_keys_in_the_environment_are_not_shown(
