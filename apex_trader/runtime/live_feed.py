@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class LiveFeed(ClosedFeed, Protocol):
 
     def close(self) -> None:
         """End it; what it keeps is kept afterwards."""
+
+
+#: Opens the feed of a run's markets, behind what is in a store.
+OpenFeed = Callable[[Config, MarketStore], LiveFeed]
 
 
 def open_live_feed(config: Config, store: MarketStore) -> LiveFeed:

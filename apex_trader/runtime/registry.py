@@ -70,10 +70,32 @@ class SegmentRegistry:
             self._keys[number], self._until[number] = key, until
         return number
 
+    @property
+    def gone(self) -> frozenset[int]:
+        """Numbers of the live days that nothing may refer to any more."""
+        return frozenset(range(self._fixed, len(self.days))) - self._until.keys()
+
     def let_go(self, number: int) -> None:
-        """Nothing refers to a live day any more; its number stays its own."""
+        """Nothing refers to a live day any more. Its number stays its own: the same day, should it
+        come once more with another content, gets another one."""
         self._until.pop(number, None)
         self._keys.pop(number, None)
+        if self._number.get(self.days[number]) == number:
+            del self._number[self.days[number]]
+
+    def take_keys(self, state: dict[str, Any]) -> None:
+        """Note the keys in another process's state of the same days. Errors as in ``record``."""
+        for number, key in state["keys"].items():
+            self.record(int(number), key)
+
+    def follow(self, state: dict[str, Any]) -> None:
+        """Take over the live days from the state of the process that numbers them."""
+        for number in self._until:
+            self._keys.pop(number, None)
+        self.days = (*self.days[: self._fixed], *state["live"])
+        self._until = {int(number): until for number, until in state["until"].items()}
+        self._keys |= {number: state["keys"][str(number)] for number in self._until}
+        self._bind()
 
     def state_dict(self) -> dict[str, Any]:
         """Days and keys, as plain values."""
@@ -98,7 +120,11 @@ class SegmentRegistry:
                 "with rollout.source=stream"
             )
         self.days = (*self.days[: self._fixed], *state.get("live", ()))
-        self._number = {day: i for i, day in enumerate(self.days)}
         self._until |= {int(number): until for number, until in state.get("until", {}).items()}
-        for number, key in state["keys"].items():
-            self.record(int(number), key)
+        self._bind()
+        self.take_keys(state)
+
+    def _bind(self) -> None:
+        """Day → number, of the store's days and of the live ones that were not let go."""
+        gone = self.gone
+        self._number = {day: i for i, day in enumerate(self.days) if i not in gone}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,19 +11,16 @@ from actors.stream_rollout import StreamRollout
 from apex_trader.errors import ApexError
 from apex_trader.market.store import MarketStore
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.live_feed import LiveFeed, open_live_feed
-from apex_trader.runtime.live_market import LiveMarket, changed_days
+from apex_trader.runtime.live_feed import OpenFeed, open_live_feed
+from apex_trader.runtime.live_market import NEVER_BEGAN, LiveMarket, changed_text, surplus_days
+from apex_trader.runtime.live_rows import LiveRows
 from apex_trader.runtime.market_data import MarketData, store_url
 from apex_trader.runtime.parts import exploration_seed, make_network
 from apex_trader.runtime.serial import SerialRun
 from apex_trader.runtime.session import Session
-from apex_trader.state.gather import MarketTables
 from apex_trader.state.segment import Segment
-from apex_trader.time import format_date
 from learner.checkpoint import Checkpoint
 from learner.checkpoint_parts import Part
-
-OpenFeed = Callable[[Config, MarketStore], LiveFeed]
 
 
 class StreamRun(SerialRun):
@@ -55,7 +50,7 @@ class StreamRun(SerialRun):
         self._open_feed = open_feed
         self._live: LiveMarket | None = None
         self._changed: list[int] = []
-        self._live_rows: dict[int, tuple[str | None, NDArray[np.float16]]] = {}
+        self._live_rows = LiveRows(data.schema)
 
     def run(self) -> None:
         """See ``SerialRun.run``."""
@@ -85,17 +80,11 @@ class StreamRun(SerialRun):
 
     def _make_rollout(self) -> RolloutWorker:
         """Waits for the first decision that can be taken."""
-        self._changed = changed_days(self.data)
-        for number in self._changed:
-            self.data.registry.let_go(number)
         config, data, live = self.config, self.data, self.live
         self.session.display.say("waiting for the first sealed part of the live market")
         while not (market := self._begun()):
             if live.ended:
-                raise ApexError(
-                    "the stream ended before anything could be decided: a part of the day must be "
-                    "sealed first (rollout.seal_every), and every block needs its look-back"
-                )
+                raise ApexError(NEVER_BEGAN)
         return StreamRollout(
             market, live.complete, make_network(config, data.schema, data.trading),
             config.rollout, data.trading, config.reward, begin=live.actor.begin,
@@ -104,7 +93,9 @@ class StreamRun(SerialRun):
 
     def _begun(self) -> RolloutMarket | None:
         """The live market, when the next batch made it one that can be decided on."""
-        if not self.live.poll():
+        went_on = self.live.poll()
+        self._changed += self.live.take_changed()
+        if not went_on:
             return None
         market = self._market_of(self.live.numbers)
         return market if StreamRollout.can_begin(market, self.live.actor.begin) else None
@@ -128,18 +119,8 @@ class StreamRun(SerialRun):
         """Of a live day only the rows that came since are computed."""
         if number not in self.data.registry.live:
             return super()._cnn_rows(number)
-        segment, extractor = self._segment(number), self.extractor
-        assert extractor is not None
-        version, known = self._live_rows.get(number, (None, None))
-        if known is None or version != extractor.version:
-            known = extractor.segment_rows(segment)
-        elif len(known) < segment.rows:
-            tables = MarketTables.from_segments([segment], self.data.schema)
-            first, wanted = len(known), segment.decisions.decidable[len(known) :]
-            rows = extractor.rows(tables, first, segment.rows - first, wanted=wanted)
-            known = np.concatenate((known, rows.cpu().numpy()))
-        self._live_rows[number] = extractor.version, known
-        return known[: segment.rows]
+        assert self.extractor is not None
+        return self._live_rows.of(number, self._segment(number), self.extractor)
 
     # --- experience ------------------------------------------------------------------------
 
@@ -157,16 +138,18 @@ class StreamRun(SerialRun):
             self.session.display.say("the stream has ended")
 
     def _hear(self) -> None:
-        changed = self.live.poll()
-        if not changed:
+        went_on = self.live.poll()
+        for number in self.live.take_changed():
+            self.session.display.say(changed_text(self.data, number))
+            self._let_go(number)
+        if not went_on:
             return
-        for number in changed:
+        for number in went_on:
             self.arena.grow(number, self._load(number))
         self.rollout.follow(self._market(), self.live.complete)
-        held = list(self.data.registry.live)
-        for oldest in held[: -self.config.train.resident_days]:
-            if oldest < self.rollout.standing:
-                self._let_go(oldest)
+        held, limit = list(self.data.registry.live), self.config.train.resident_days
+        for number in surplus_days(held, limit, self.rollout.standing):
+            self._let_go(number)
 
     def _let_go(self, number: int) -> None:
         """Nothing refers to a live day any more."""
@@ -174,7 +157,7 @@ class StreamRun(SerialRun):
             shard.evict_segment(number)
         if number in self.arena.resident:
             self.arena.evict(number)
-        self._live_rows.pop(number, None)
+        self._live_rows.drop(number)
         self.live.drop(number)
         self.data.registry.let_go(number)
 
@@ -189,12 +172,9 @@ class StreamRun(SerialRun):
     def _restore(self, checkpoint: Checkpoint) -> None:
         super()._restore(checkpoint)
         for number in self._changed:
-            day = format_date(self.data.registry.days[number])
-            self.session.display.say(
-                f"{day}: the store does not hold what was learned from live, its experience goes"
-            )
-            for shard in self.shards:
-                shard.evict_segment(number)
+            self.session.display.say(changed_text(self.data, number))
+        for shard in self.shards:
+            shard.keep_segments(self.data.registry.live)
 
     def _restore_rollout(self, checkpoint: Checkpoint) -> None:
         """The market went on: the lanes began anew."""
