@@ -94,18 +94,23 @@ def train(config: Config, folder: RunFolder) -> None:
 
 
 def _run(config: Config, data: MarketData, session: Session) -> None:
-    if config.rollout.source == "stream":
-        from apex_trader.runtime.stream_run import StreamRun
+    match config.runtime, config.rollout.source:
+        case "serial", "stream":
+            from apex_trader.runtime.stream_run import StreamRun
 
-        StreamRun(config, data, session).run()
-    elif config.runtime == "serial":
-        from apex_trader.runtime.serial import SerialRun
+            StreamRun(config, data, session).run()
+        case "serial", _:
+            from apex_trader.runtime.serial import SerialRun
 
-        SerialRun(config, data, session).run()
-    else:
-        from apex_trader.runtime.ray_cluster import RayRun
+            SerialRun(config, data, session).run()
+        case _, "stream":
+            from apex_trader.runtime.ray_stream_run import RayStreamRun
 
-        RayRun(config, data, session).run()
+            RayStreamRun(config, data, session).run()
+        case _:
+            from apex_trader.runtime.ray_cluster import RayRun
+
+            RayRun(config, data, session).run()
 
 
 def finish(config: Config, data: MarketData, session: Session) -> None:

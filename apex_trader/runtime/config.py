@@ -238,11 +238,6 @@ class Config:
             )  # fmt: skip
 
     def _check_stream(self) -> None:
-        if self.runtime != "serial":
-            raise ConfigError(
-                "runtime", self.runtime, "serial where rollout.source=stream: one market time "
-                "comes live, which one process follows"
-            )  # fmt: skip
         if self.market.synthetic:
             raise ConfigError(
                 "rollout.source", self.rollout.source, "replay for a synthetic market: it has no "

@@ -102,7 +102,7 @@ class Checkpoints:
         fly(self._segments.keys(), partial(self._got_keys, pending), failed)
 
     def _got_keys(self, pending: PendingCheckpoint, keys: dict[str, Any]) -> None:
-        self._context.data.registry.load_state_dict(keys)
+        self._context.data.registry.take_keys(keys)
         registry = json_part(self._context.data.registry.state_dict())
         self._got(pending, "registry.json", registry)
 

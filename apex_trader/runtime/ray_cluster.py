@@ -73,31 +73,41 @@ class RayRun:
                 raise reason from None
             raise
         finally:
-            ray.shutdown()
+            try:
+                self._close()
+            finally:
+                ray.shutdown()
 
     def _make_parts(self) -> None:
         context = self.context
         self.segments = Segments(context)
         self.extractors = Extractors(context, self.segments)
         self.replay = Replay(context)
-        self.learning = Learning(context, self.segments, self.replay)
-        self.rollouts = Rollouts(context, self.segments, self.replay, self.learning)
+        self._make_experience()
         self.checkpoints = Checkpoints(
             context, self.segments, self.replay, self.learning, self.extractors
         )
         self.evaluation = Evaluation(context, self.segments, self.checkpoints)
 
-    def _start_parts(self, checkpoint: Checkpoint | None) -> None:
+    def _make_experience(self) -> None:
+        """Who makes experience, and who learns from it."""
         context = self.context
+        self.learning = Learning(context, self.segments, self.replay)
+        self.rollouts = Rollouts(context, self.segments, self.replay, self.learning)
+
+    def _start_parts(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
             self.checkpoints.restore(checkpoint)
-        active = context.active.current
+        self._start_experience()
+        self.evaluation.start()
+
+    def _start_experience(self) -> None:
+        context, active = self.context, self.context.active.current
         self.segments.build([*active, *context.data.evaluation_numbers()])
         market: Market = context.calls.wait(self.segments.active())
         self.replay.start()
         self.learning.start()
         self.rollouts.start(market)
-        self.evaluation.start()
 
     # --- training --------------------------------------------------------------------------
 
@@ -107,7 +117,7 @@ class RayRun:
         context.session.display.phase("training", updates, done=context.updates)
         context.rhythm, budget = self._rhythm(), Budget(context.config.train, context.progress)
         with stop.deferred():
-            while stop.requested is None and not (budget.spent(context.updates) and self._ended()):
+            while stop.requested is None and not (self._over(budget) and self._ended()):
                 self._run_loops(budget)
             if stop.requested is not None:
                 self._save_before_the_end()
@@ -119,9 +129,8 @@ class RayRun:
         """
         context, stop = self.context, self.context.session.stop
         context.ending = False
-        self.learning.run()
-        self.rollouts.run()
-        while stop.requested is None and not budget.spent(context.updates):
+        self._begin_loops()
+        while stop.requested is None and not self._over(budget):
             self._step()
             context.session.display.advance(context.updates)
             context.rhythm.beat(context.updates)
@@ -129,9 +138,17 @@ class RayRun:
         if stop.requested is None:
             self._drain()
 
+    def _begin_loops(self) -> None:
+        self.learning.run()
+        self.rollouts.run()
+
+    def _over(self, budget: Budget) -> bool:
+        """Whether there is nothing more to do."""
+        return budget.spent(self.context.updates)
+
     def _rhythm(self) -> Rhythm:
         context, events = self.context, train_events(
-            self.context.config.train, rotates=self.context.active.rotates, rotate=self._rotate,
+            self.context.config.train, rotates=self.context.rotates, rotate=self._rotate,
             refit=lambda: self.extractors.refit(self._supply), evaluate=self.evaluation.begin,
             checkpoint=self.checkpoints.event,
         )  # fmt: skip
@@ -178,9 +195,14 @@ class RayRun:
         learner = self.learning.metrics
         if learner:
             learner = {"learner/updates": float(context.updates), **learner}
+        learner = {**learner, **self._source_metrics()}
         context.session.log_training(context.progress, self.rollouts.metrics, shards, learner)
         context.session.metrics.log({"system/restarts": float(context.restarts.total)})
         self.learning.metrics, self.rollouts.metrics = {}, []
+
+    def _source_metrics(self) -> dict[str, float]:
+        """Figures of where experience comes from, where that has some."""
+        return {}
 
     # --- the end ---------------------------------------------------------------------------
 
@@ -229,3 +251,6 @@ class RayRun:
             self.context.session.display.say(
                 f"no checkpoint could be written within {STOP_LIMIT:g} s: a part is missing"
             )
+
+    def _close(self) -> None:
+        """What must be ended in order, while the cluster still runs."""

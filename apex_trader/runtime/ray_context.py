@@ -37,6 +37,26 @@ class RunContext:
     updates: int = 0
     ending: bool = False
 
+    @property
+    def current(self) -> list[int]:
+        """Numbers of the days that experience is of, the oldest first."""
+        return list(self.data.registry.live) if self.live else self.active.current
+
+    @property
+    def resident(self) -> int:
+        """How many days experience is of at a time, at most."""
+        return self.config.train.resident_days if self.live else len(self.active.current)
+
+    @property
+    def live(self) -> bool:
+        """Whether experience comes from a live market."""
+        return self.config.rollout.source == "stream"
+
+    @property
+    def rotates(self) -> bool:
+        """Whether other days become active now and then."""
+        return not self.live and self.active.rotates
+
     def make(self, kind: type, *arguments: Any, cpus: float, gpus: float = 0.0) -> Handle:
         """A part as a Ray actor, which Ray restarts where it dies."""
         restarts = self.config.cluster.restarts

@@ -6,18 +6,18 @@ import io
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError
 
-from apex_trader.errors import ApexError
 from apex_trader.experience import Sample
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.parts import choose_device, make_arena, make_learner
 from apex_trader.runtime.ray_calls import SLICE
 from apex_trader.runtime.ray_context import RunContext
+from apex_trader.runtime.ray_loader import SegmentLoader
 from apex_trader.runtime.ray_part import NOT_STARTED, Handle, Part, Ref
 from apex_trader.runtime.ray_replay import Replay
 from apex_trader.runtime.ray_segments import Segments
@@ -51,8 +51,6 @@ class LearnerActor(Part):
 
     #: Seconds before a shard that asked to wait is asked again.
     PATIENCE = 0.01
-    #: Times, a second apart, that a segment is asked for while its server is being restarted.
-    SERVER_TRIES = 60
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -62,15 +60,16 @@ class LearnerActor(Part):
         self,
         trading: TradingConfig,
         slots: int,
-        server: Handle,
-        extractor: Sequence[Ref],
+        loader: SegmentLoader,
         shards: Sequence[Handle],
         board: Handle,
         saved: tuple[bytes, bytes] | None,
     ) -> int:
-        """Begin, from a saved (learner, publisher) when there is one; answers the updates done."""
-        self._server, self._extractor, self._board = server, list(extractor), board
-        self._shards = list(shards)
+        """Begin, from a saved (learner, publisher) when there is one; answers the updates done.
+
+        loader: brings the segments of the days that experience is of.
+        """
+        self._loader, self._shards, self._board = loader, list(shards), board
         schema = self._config.state.build()
         device = choose_device(self._config)
         self._arena = make_arena(self._config, schema, slots, self._load, device)
@@ -113,7 +112,7 @@ class LearnerActor(Part):
         """Replace the CNN rows of all resident segments."""
         if self._learner is None:
             return NOT_STARTED
-        self._extractor = list(extractor)
+        self._loader.swap_extractor(extractor)
         version = ray.get(extractor[0])["version"]
         self._arena.swap_cnn(version, self._cnn_rows)
         return int(self._learner.updates)
@@ -156,16 +155,7 @@ class LearnerActor(Part):
         return str(self._arena.summary())
 
     def _load(self, number: int) -> Loaded:
-        for _ in range(self.SERVER_TRIES):
-            try:
-                market = ray.get(self._server.market.remote([number], self._extractor))
-                segments, rows = market.load()
-                return Loaded(segments[0], rows[0], market.version)
-            except RayTaskError:
-                raise
-            except RayError:
-                time.sleep(1.0)  # the server is being restarted, and its segments went with it
-        raise ApexError(f"the segment server did not come back to give segment {number}")
+        return self._loader.load(number)
 
     def _cnn_rows(self, number: int) -> Any:
         return self._load(number).cnn
@@ -242,19 +232,22 @@ class Learning:
     """The driver's side of the learner.
 
     saved: (learner, publisher) of the last checkpoint, which a lost learner goes on from.
+    stalled: slices of its loop, the latest ones, in which there was nothing to learn from.
     metrics: readings since they were last taken.
     """
 
     PART = "learner"
+    ACTOR: ClassVar[type[LearnerActor]] = LearnerActor
 
     def __init__(self, context: RunContext, segments: Segments, replay: Replay) -> None:
         self._context, self._segments, self._replay = context, segments, replay
         config, cluster = context.config, context.config.cluster
         self.saved: tuple[bytes, bytes] | None = None
         self.metrics: dict[str, float] = {}
+        self.stalled = 0
         self.board = context.make(WeightBoard, config, cpus=0)
         self._handle = context.make(
-            LearnerActor, config, cpus=cluster.learner_cpus, gpus=cluster.learner_gpus
+            self.ACTOR, config, cpus=cluster.learner_cpus, gpus=cluster.learner_gpus
         )
         context.restarts.watch("weight board", self.board, self._post_again)
 
@@ -304,11 +297,16 @@ class Learning:
     def _start(self) -> Ref:
         context = self._context
         return self._handle.start.remote(
-            context.data.trading, len(context.active.current) + 1, self._segments.handle,
-            self._segments.extractor, self._replay.handles, self.board, self.saved,
+            context.data.trading, context.resident + 1, self._make_loader(), self._replay.handles,
+            self.board, self.saved,
         )  # fmt: skip
 
+    def _make_loader(self) -> SegmentLoader:
+        segments = self._segments
+        return SegmentLoader(segments.handle, segments.PART, segments.extractor)
+
     def _answer(self, result: dict[str, Any]) -> None:
+        self.stalled = self.stalled + 1 if result["updates"] == self._context.updates else 0
         self._context.updates = result["updates"]
         self.metrics |= result["metrics"]
         self.run()

@@ -45,8 +45,8 @@ class ShardActor(Part):
     ) -> int | str:
         """Begin an incarnation of at least that number, from a snapshot when there is one.
 
-        active: segments of the active days. Answers the incarnation, above the snapshot's, or
-        ``UNSEEN`` where the snapshot's bytes must be brought here.
+        active: segments of the days that experience is of now. Answers the incarnation, above the
+        snapshot's, or ``UNSEEN`` where the snapshot's bytes must be brought here.
         """
         data = snapshot.read() if isinstance(snapshot, SavedPart) else snapshot
         if data is None and snapshot is not None:
@@ -153,7 +153,7 @@ class Replay:
     def set_active(self) -> None:
         """The active days changed."""
         for shard in self.handles:
-            shard.set_active.remote(self._context.active.current)
+            shard.set_active.remote(self._context.current)
 
     def parts(self) -> list[str]:
         """Names of the shards' parts of a checkpoint."""
@@ -183,7 +183,7 @@ class Replay:
     def _start(self, k: int, whole: bool = False) -> Ref:
         # Late priority updates may be meant for any incarnation that there was.
         incarnation = self._incarnations[k] = self._incarnations.get(k, -1) + 1
-        active = self._context.active.current
+        active = self._context.current
         return self.handles[k].start.remote(incarnation, self._snapshot(k, whole), active)
 
     def _snapshot(self, k: int, whole: bool) -> SavedPart | bytes | None:

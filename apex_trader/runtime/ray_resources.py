@@ -11,7 +11,7 @@ from apex_trader.errors import ApexError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
 
-#: CPUs that segment server, evaluator and pretraining reserve, each.
+#: CPUs that segment server, evaluator, pretraining and stream reserve, each.
 HELPER_CPUS = 0.1
 
 
@@ -38,7 +38,8 @@ def reserved_cpus(config: Config) -> float:
     cluster = config.cluster
     shards = config.replay.shards * cluster.shard_cpus
     actors = cluster.actors * cluster.actor_cpus
-    return actors + shards + cluster.learner_cpus + 3 * HELPER_CPUS
+    helpers = 3 + (config.rollout.source == "stream")
+    return actors + shards + cluster.learner_cpus + helpers * HELPER_CPUS
 
 
 def local_cpus(config: Config, display: Display) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from actors.market import RolloutMarket
 from actors.rollout import RolloutResult, RolloutWorker
 from apex_trader.experience import Transitions
 from apex_trader.runtime.config import Config
@@ -47,16 +48,17 @@ class RolloutActor(Part):
         shards: Sequence[Handle],
         board: Handle,
         seed: int,
-    ) -> None:
-        """Begin to roll out on a market. seed: of the exploration, another one after a restart."""
+    ) -> bool:
+        """Begin to roll out on a market; False when there is nothing to begin with yet.
+
+        agent_from: µs, no decision before it. seed: of the exploration, another one after a
+        restart.
+        """
         self._shards, self._board, self._agent_from = list(shards), board, agent_from
         self._turn = self._index
         self._pending: deque[tuple[Transitions, NDArray[np.float32]]] = deque()
-        built = self._build(market)
-        self._worker = RolloutWorker(
-            built, make_network(self._config, built.tables.schema, trading), self._config.rollout,
-            trading, self._config.reward, actor=self._index, actors=actors, seed=seed,
-        )  # fmt: skip
+        self._worker = self._make(market, trading, actors, seed)
+        return self._worker is not None
 
     def set_market(self, market: Market) -> int | str:
         """Go on on other segments, or on the same ones with another extractor's CNN rows."""
@@ -74,6 +76,8 @@ class RolloutActor(Part):
         waited = 0.0
         while time.monotonic() - started < seconds:
             if not self._pending:
+                if not self._ready():
+                    break
                 newest = self._pull_weights()
                 result = self._worker.collect(latest_version=newest)
                 totals["steps"] += result.steps
@@ -87,11 +91,24 @@ class RolloutActor(Part):
         metrics["actors/wait_share"] = waited / max(time.monotonic() - started, 1e-9)
         return {"version": self._worker.policy.version, "metrics": metrics, **totals}
 
-    def _build(self, market: Market) -> Any:
+    def _make(
+        self, market: Market, trading: TradingConfig, actors: int, seed: int
+    ) -> RolloutWorker | None:
+        built = self._build(market)
+        return RolloutWorker(
+            built, make_network(self._config, built.tables.schema, trading), self._config.rollout,
+            trading, self._config.reward, actor=self._index, actors=actors, seed=seed,
+        )  # fmt: skip
+
+    def _build(self, market: Market) -> RolloutMarket:
         segments, rows = market.load()
         schema = self._config.state.build()
         tables = tables_with_cnn(segments, schema, rows, market.version)
         return rollout_market(self._config, segments, market.numbers, tables, self._agent_from)
+
+    def _ready(self) -> bool:
+        """Whether there is a decision to take."""
+        return True
 
     def _pull_weights(self) -> int | None:
         assert self._worker is not None
@@ -138,6 +155,8 @@ class RolloutActor(Part):
 class Rollouts:
     """The driver's side of the rollouts. metrics: of the deliveries since they were last taken."""
 
+    ACTOR: ClassVar[type[RolloutActor]] = RolloutActor
+
     def __init__(
         self, context: RunContext, segments: Segments, replay: Replay, learning: Learning
     ) -> None:
@@ -145,7 +164,7 @@ class Rollouts:
         self._replay, self._learning = replay, learning
         config = context.config
         self._handles = [
-            context.make(RolloutActor, config, k, cpus=config.cluster.actor_cpus)
+            context.make(self.ACTOR, config, k, cpus=config.cluster.actor_cpus)
             for k in range(config.cluster.actors)
         ]
         self.metrics: list[dict[str, float]] = []
@@ -169,27 +188,33 @@ class Rollouts:
         for rollout in self._handles:
             self._context.calls.fly(rollout.set_market.remote(market))
 
-    def _start(self, k: int, market: Market) -> Ref:
+    def _start(self, k: int, market: Market, agent_from: int | None = None) -> Ref:
+        """agent_from: µs, see ``RolloutActor.start``; by default where the agent's time begins."""
         context, data = self._context, self._context.data
+        begin = data.periods.agent_from if agent_from is None else agent_from
         seed = exploration_seed(
-            context.config.seed, context.session.sitting, context.restarts.of(_name(k))
+            context.config.seed, context.session.sitting, context.restarts.of(self._name(k))
         )
         return self._handles[k].start.remote(
-            market, data.trading, data.periods.agent_from, len(self._handles),
-            self._replay.handles, self._learning.board, seed,
+            market, data.trading, begin, len(self._handles), self._replay.handles,
+            self._learning.board, seed,
         )  # fmt: skip
+
+    def _count(self, result: dict[str, Any]) -> None:
+        """Take note of what a slice brought."""
+        self._context.progress.decisions += result["steps"]
+        self._context.progress.inserted += result["inserted"]
+        if result["metrics"]:
+            self.metrics.append(result["metrics"])
+        self._learning.observe(result["version"])
 
     def _run(self, k: int) -> None:
         def answer(result: dict[str, Any]) -> None:
-            self._context.progress.decisions += result["steps"]
-            self._context.progress.inserted += result["inserted"]
-            if result["metrics"]:
-                self.metrics.append(result["metrics"])
-            self._learning.observe(result["version"])
+            self._count(result)
             self._run(k)
 
         def failed(_: BaseException) -> None:
-            self._context.restarts.lost(_name(k))
+            self._context.restarts.lost(self._name(k))
             self._revive(k)
 
         if not self._context.ending:
@@ -200,11 +225,11 @@ class Rollouts:
         calls, restarts = self._context.calls, self._context.restarts
 
         def start(market: Market) -> None:
-            again = restarts.retry(_name(k), lambda: self._revive(k))
+            again = restarts.retry(self._name(k), lambda: self._revive(k))
             calls.fly(self._start(k, market), lambda _: started(market), again)
 
         def started(market: Market) -> None:
-            restarts.back(_name(k))
+            restarts.back(self._name(k))
             now = tuple(self._context.active.current), self._segments.version
             if (market.numbers, market.version) != now:  # it missed a rotation or a new extractor
                 self.move()
@@ -212,6 +237,5 @@ class Rollouts:
 
         calls.persist(self._segments.active, start)
 
-
-def _name(k: int) -> str:
-    return f"rollout {k}"
+    def _name(self, k: int) -> str:
+        return f"rollout {k}"

@@ -26,13 +26,15 @@ class Market:
     """Segments as references into the object store: what actors are given instead of data.
 
     numbers: registry numbers. segments, cnn: one reference each (cnn empty without CNN blocks).
-    version: of the extractor that made the CNN rows.
+    version: of the extractor that made the CNN rows. complete: the last day is over, as all are
+    that do not come live.
     """
 
     numbers: tuple[int, ...]
     segments: tuple[Ref, ...]
     cnn: tuple[Ref, ...]
     version: str | None
+    complete: bool = True
 
     def load(self) -> tuple[list[Segment], list[NDArray[np.float16] | None]]:
         """The segments and their CNN rows; arrays are views of the object store."""

@@ -188,7 +188,6 @@ def test_the_days_of_the_store_end_where_the_stream_can_begin(tiny, days, tmp_pa
 @pytest.mark.parametrize(
     ("field", "changes"),
     [
-        ("runtime", {"runtime": "ray"}),
         (r"stream\.watermark", {"stream": StreamConfig(watermark=1.5)}),
         (r"rollout\.source", {"market": MarketConfig(synthetic="martingale")}),
     ],
