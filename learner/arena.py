@@ -26,6 +26,10 @@ I64 = NDArray[np.int64]
 CnnRows = NDArray[np.float16] | Tensor
 
 
+class UnknownRowError(ApexError):
+    """A batch refers to a decision row that its segment lacks, or does not have yet."""
+
+
 @dataclass(frozen=True)
 class SlotShape:
     """Room for one segment: table rows on each clock, and decision rows."""
@@ -155,8 +159,8 @@ class DeviceArena:
         """Global decision rows [m] int64 of (segment number, row) pairs, for each of ``rows``.
 
         Brings what is not resident, if there is a loader. Raises ApexError when there is none,
-        when the batch needs more segments than there are slots, or when a row does not exist;
-        MismatchError when CNN rows are missing.
+        when the batch needs more segments than there are slots; UnknownRowError when a row does
+        not exist; MismatchError when CNN rows are missing.
         """
         numbers = segment.astype(np.int64)
         if numbers.min(initial=0) < 0:
@@ -175,7 +179,9 @@ class DeviceArena:
             )
         for row in rows:
             if (row < 0).any() or (row >= self._rows[numbers]).any():
-                raise ApexError("a transition refers to a decision row that its segment lacks")
+                raise UnknownRowError(
+                    "a transition refers to a decision row that its segment lacks"
+                )
         return [first + row for row in rows]
 
     def add(self, number: int, loaded: Loaded) -> list[int]:
