@@ -114,17 +114,20 @@ def test_figures_and_checks_name_what_is_absent(world: World, capsys) -> None:
     assert "0 violations, 1 warnings" in told
 
 
-def stretches_by_hand(traded: list[bool]) -> list[int | None]:
-    """Of each minute the one with which its stretch of trading began; None in a gap."""
+def stretches_by_hand(traded: list[bool], longest: int = LONGEST) -> list[int | None]:
+    """Of each row the one with which its stretch of trading began; None in a gap.
+
+    longest: rows of a pause that ends no stretch.
+    """
     out: list[int | None] = []
     first, pause = None, 0
     for minute, somebody in enumerate(traded):
         if somebody:
-            first = minute if first is None or pause > LONGEST else first
+            first = minute if first is None or pause > longest else first
             pause = 0
         else:
             pause += 1
-        out.append(first if pause <= LONGEST else None)
+        out.append(first if pause <= longest else None)
     return out
 
 
