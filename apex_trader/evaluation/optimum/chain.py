@@ -134,9 +134,9 @@ def _evaluate(signal: Signal, chosen: I64, costs: Costs, unfilled: float) -> tup
     step = into @ sparse.kron(signal.transition, sparse.identity(3), format="csr")
     step = (1.0 - _RESTART) * step + _RESTART * _restart(signal.transition)
     # (I - P)v + g = r with v[0] = 0: the first column, which it leaves free, carries the gain.
-    equations = (sparse.identity(3 * n, format="csc") - step).tolil()
-    equations[:, 0] = np.ones((3 * n, 1))
-    solution = spsolve(equations.tocsc(), earned)
+    equations = sparse.identity(3 * n, format="csc") - step.tocsc()
+    gains = sparse.csc_matrix(np.ones((3 * n, 1)))
+    solution = spsolve(sparse.hstack([gains, equations[:, 1:]], format="csc"), earned)
     gain = float(solution[0])
     solution[0] = 0.0
     return gain, solution.reshape(n, 3)

@@ -133,15 +133,21 @@ class LeadLagOptimum(PlantedOptimum):
         if self.pace is not None:
             rate = self.pace.at(float(self.relative(np.array([volatility]))[0]))
             count = rng.poisson(rate * (edges[-1] - edges[0]) / SECOND)
-            times = np.sort(rng.integers(edges[0], edges[-1], count))
-        every = np.union1d(times, edges)
+            times = rng.integers(edges[0], edges[-1], count)
+        every = _sorted(np.concatenate([times, edges]))
         sigma = volatility * self.parameters["btc_ratio"]
         steps = sigma * np.sqrt(np.diff(every) / SECOND) * rng.standard_normal(len(every) - 1)
         price = np.append(0.0, np.cumsum(steps))
         latent, seen = (
-            Prints(at - 1, price[np.searchsorted(every, at)]) for at in (edges, np.unique(times))
+            Prints(at - 1, price[np.searchsorted(every, at)]) for at in (edges, _sorted(times))
         )
         return latent, seen
+
+
+def _sorted(times: I64) -> I64:
+    """Times in order, each once."""
+    ordered = np.sort(times)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))]
 
 
 def _mean_and_error(gains: F64) -> F64:

@@ -48,9 +48,9 @@ class Volatility:
         """(volatility [L] of each level without the season, its share of time [L])."""
         grid, table = rouwenhorst(0.0, _LEVELS)
         both = (grid[:, None] + grid[None, :]).ravel()
-        share = np.multiply.outer(table[0], table[0]).ravel()
-        values: F64 = self.scale * np.exp(self.clustering * math.sqrt(0.5) * both)
-        return values, share
+        share = (table[0][:, None] * table[0][None, :]).ravel()
+        level: F64 = self.clustering * math.sqrt(0.5) * both
+        return self.scale * np.exp(level), share
 
     def transition(self, seconds: float) -> F64:
         """[L, L] chances of the levels after some seconds."""
@@ -58,8 +58,7 @@ class Volatility:
             rouwenhorst(math.pow(2.0, -seconds / half_life), _LEVELS)[1]
             for half_life in (self.half_life, self.half_life * FAST_FACTOR)
         )
-        table: F64 = np.kron(slow, fast)
-        return table
+        return np.asarray(np.kron(slow, fast), np.float64)
 
     def seasonal(self, ts: I64) -> F64:
         """[n] factor of the time of day, µs."""

@@ -30,7 +30,7 @@ CASES = [
     ("regimes", {"days": 3, "duration": 600.0}),
     ("lead_lag", {"days": 2, "clustering": 0.1, "season": 0.1}),
     ("mean_reversion", {"days": 60, **MINUTES}),
-    ("regimes", {"days": 120, **MINUTES}),
+    ("regimes", {"days": 90, **MINUTES}),
     ("lead_lag", {"days": 30, **MINUTES}),
 ]
 NAMES = [f"{name}-{given.get('clock', '1s')}" for name, given in CASES]
@@ -93,8 +93,7 @@ def simple_rules(days: Days) -> list[TablePolicy]:
 def test_without_an_edge_the_best_is_to_stay_flat(name, edge) -> None:
     days = planted(name, 2, 1, **{edge: 0.0})
     for policy in (days.oracle(), days.filtered()):
-        record = run_continuous(days.path, policy, days.trading, RewardConfig())
-        assert not record.traded.any()
+        assert not account_days(days.path, policy, days.trading).transactions.any()
     expected = days.optimum.expected(np.random.default_rng(0))
     assert expected.oracle == pytest.approx(0.0, abs=1e-6)
     assert expected.filtered == pytest.approx(0.0, abs=1e-6)
@@ -145,7 +144,7 @@ def test_what_comes_later_changes_no_wish_of_the_filter(name) -> None:
     np.testing.assert_array_equal(whole[:9_001], alone)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["mean_reversion", "lead_lag", "regimes"])
 def test_other_parameters_and_seeds_are_solved_too(name, seed) -> None:
     """Anywhere in the valid ranges: finite values, and a filter that does not expect more."""
@@ -171,7 +170,7 @@ def test_other_parameters_and_seeds_are_solved_too(name, seed) -> None:
 
 def test_a_backtest_runs_all_of_them_as_baselines() -> None:
     days = planted("mean_reversion", 5, 3)
-    path = market_path(days.primary, START, START + DAY // 6, days.interval, FILLS)
+    path = market_path(days.primary, START, START + DAY // 12, days.interval, FILLS)
     found = optimum_baselines(
         path, days.primary, days.reference, days.trading, FILLS, days.interval
     )
