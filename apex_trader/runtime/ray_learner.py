@@ -93,8 +93,8 @@ class LearnerActor(Part):
             return NOT_STARTED
         started = time.monotonic()
         while self._learner.updates < until and time.monotonic() - started < seconds:
-            if self._ready or self._fetch():
-                self._learn(self._ready.popleft())
+            if (self._ready or self._fetch()) and not self._take(self._ready.popleft()):
+                break
         self._return_priorities(keep=0)
         metrics = self._metrics() if self._learner.metrics_due else {}
         return {"updates": self._learner.updates, "metrics": metrics,
@@ -191,6 +191,11 @@ class LearnerActor(Part):
             self._ready.extend(samples)
         else:
             self._rest[shard] = time.monotonic() + self.PATIENCE
+
+    def _take(self, sample: Sample) -> bool:
+        """Learn from a batch; False to end this slice, so that the driver is heard."""
+        self._learn(sample)
+        return True
 
     def _learn(self, sample: Sample) -> None:
         self._returning.append(self._learner.update(sample))

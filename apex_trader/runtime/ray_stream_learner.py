@@ -14,7 +14,7 @@ from apex_trader.runtime.ray_part import NOT_STARTED, Handle, Ref
 from apex_trader.runtime.ray_replay import Replay
 from apex_trader.runtime.ray_segments import Segments
 from apex_trader.runtime.ray_stream import LiveDays, Stream
-from learner.arena import Loaded
+from learner.arena import Loaded, UnknownRowError
 
 #: Seconds in which a stream is open again that has a long history.
 RESTART_LIMIT = 600.0
@@ -61,6 +61,7 @@ class StreamLearnerActor(LearnerActor):
     """Rewrites the arena's slot of a day that went on, and forgets days that are gone."""
 
     _loader: LiveLoader
+    _waiting: Sample | None = None
 
     def follow(self, days: LiveDays) -> tuple[int, bool] | str:
         """Days went on, came or went, or have another extractor's rows.
@@ -90,13 +91,22 @@ class StreamLearnerActor(LearnerActor):
         self._arena.grow(number, loaded)  # it may have gone on since it was last here
         return loaded
 
-    def _learn(self, sample: Sample) -> None:
+    def _take(self, sample: Sample) -> bool:
+        """A batch with decisions that are not known yet waits: news of them are on their way behind
+        this slice. If they do not bring them, they went with the stream, and the batch goes too."""
+        waited, self._waiting = self._waiting is sample, None
         if self._loader.refers_to_gone(sample):
-            return
+            return True
         try:
-            super()._learn(sample)
+            return super()._take(sample)
         except GoneError:
-            return  # it was let go a moment ago
+            return True  # it was let go a moment ago
+        except UnknownRowError:
+            if waited:
+                return True
+            self._waiting = sample
+            self._ready.appendleft(sample)
+            return False
 
 
 class StreamLearning(Learning):
