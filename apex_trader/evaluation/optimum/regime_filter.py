@@ -85,48 +85,60 @@ def believe(
     """The trend's chances given the prints before each time ``ts`` [n] µs, multiples of interval.
 
     Hamilton's (1989) filter of the joint chain of trend and level of volatility, on the returns of
-    both symbols over each interval.
+    both symbols from print to print: over each interval, up to the newest print of each. The two
+    share the time in which both are on their way, which their covariance is of.
     """
     if not len(ts):
         return Belief(np.zeros((0, 3)), np.zeros(0))
     first = max((int(p.ts[0]) for p in prints if len(p)), default=int(ts[0]))
     beats = np.arange(min(first // interval * interval, int(ts[0])), int(ts[-1]) + 1, interval)
-    moves = np.stack([_moves(p, beats) for p in prints])
+    moves, elapsed, shared = _moves(prints, beats)
     levels, share = volatility.levels()
     chances, log_level = _filter(
-        moves, volatility.seasonal(beats), levels, share, law.transition(interval / SECOND),
-        volatility.transition(interval / SECOND), interval / SECOND, law.speed, law.ratio,
-        law.correlation, np.array(law.noise),
+        moves, elapsed, shared, volatility.seasonal(beats), levels, share,
+        law.transition(interval / SECOND), volatility.transition(interval / SECOND), law.speed,
+        law.ratio, law.correlation, np.array(law.noise),
     )  # fmt: skip
     rows = (ts - beats[0]) // interval
     return Belief(chances[rows], log_level[rows])
 
 
-def _moves(prints: Prints, beats: I64) -> F64:
-    """[n] log return up to each beat since the one before, as known at it; NaN where not."""
-    place = prints.before(beats)
-    price = np.where(place >= 0, prints.log_price[np.maximum(place, 0)], np.nan)
-    return np.diff(price, prepend=np.nan)
+def _moves(prints: tuple[Prints, Prints], beats: I64) -> tuple[F64, F64, F64]:
+    """(log returns [2, n] from the newest print of the beat before to that of each beat, seconds
+    [2, n] that each took, seconds [n] that both shared); NaN where there is no print yet."""
+    price, made = np.full((2, len(beats)), np.nan), np.full((2, len(beats)), np.nan)
+    for k, one in enumerate(prints):
+        place = one.before(beats)
+        known = place >= 0
+        price[k, known] = one.log_price[place[known]]
+        made[k, known] = (one.ts[place[known]] - beats[0]) / SECOND
+    before = np.concatenate([np.full((2, 1), np.nan), made[:, :-1]], axis=1)
+    both = np.maximum(made.min(axis=0) - before.max(axis=0), 0.0)
+    return np.diff(price, axis=1, prepend=np.nan), made - before, both
 
 
 @njit(cache=True, nogil=True)
-def _likelihood(first: float, second: float, drift: float, ratio: float, variance: float,
-                correlation: float, noise: F64) -> float:  # fmt: skip
-    """Density of two symbols' returns (one of them where the other is NaN), up to a constant."""
-    a, b = variance + 2.0 * noise[0], ratio * ratio * variance + 2.0 * noise[1]
-    x, y = first - drift, second - ratio * drift
+def _likelihood(move: F64, elapsed: F64, shared: float, speed: float, ratio: float,
+                variance: float, correlation: float, noise: F64) -> float:  # fmt: skip
+    """Log density of two symbols' returns (of one where the other is NaN), up to a constant.
+
+    speed, variance: of ETH, per second.
+    """
+    a = variance * elapsed[0] + 2.0 * noise[0]
+    b = ratio * ratio * variance * elapsed[1] + 2.0 * noise[1]
+    x, y = move[0] - speed * elapsed[0], move[1] - ratio * speed * elapsed[1]
     if math.isnan(y):
         return float(-0.5 * (x * x / a + math.log(a)))
     if math.isnan(x):
         return float(-0.5 * (y * y / b + math.log(b)))
-    shared = correlation * ratio * variance
-    det = a * b - shared * shared
-    return float(-0.5 * ((b * x * x - 2.0 * shared * x * y + a * y * y) / det + math.log(det)))
+    c = correlation * ratio * variance * shared
+    det = a * b - c * c
+    return float(-0.5 * ((b * x * x - 2.0 * c * x * y + a * y * y) / det + math.log(det)))
 
 
 @njit(cache=True, nogil=True)
-def _filter(moves: F64, season: F64, levels: F64, share: F64, trends: F64, volatilities: F64,
-            seconds: float, speed: float, ratio: float, correlation: float,
+def _filter(moves: F64, elapsed: F64, shared: F64, season: F64, levels: F64, share: F64,
+            trends: F64, volatilities: F64, speed: float, ratio: float, correlation: float,
             noise: F64) -> tuple[F64, F64]:  # fmt: skip
     n, count = moves.shape[1], len(levels)
     belief = np.empty((3, count))
@@ -140,11 +152,17 @@ def _filter(moves: F64, season: F64, levels: F64, share: F64, trends: F64, volat
             belief = trends @ belief @ volatilities
             if not (math.isnan(moves[0, k]) and math.isnan(moves[1, k])):
                 for level in range(count):
-                    variance = (levels[level] * season[k - 1]) ** 2 * seconds
+                    variance = (levels[level] * season[k - 1]) ** 2
                     for state in range(3):
-                        drift = (state - 1) * speed * seconds
                         likely[state, level] = _likelihood(
-                            moves[0, k], moves[1, k], drift, ratio, variance, correlation, noise
+                            moves[:, k],
+                            elapsed[:, k],
+                            shared[k],
+                            (state - 1) * speed,
+                            ratio,
+                            variance,
+                            correlation,
+                            noise,
                         )
                 belief = belief * np.exp(likely - likely.max())
                 belief /= belief.sum()
