@@ -29,7 +29,8 @@ class AccountDays:
 
     days [d] µs. quote [d]: log return of the equity of each day, the exit of a position left open
     at the end in its last. log [d]: return of the log account, the sum of position · log return
-    less costs, which planning is for. transactions [d].
+    less costs, which planning is for. transactions [d]. All are 0 on the days that a ruined
+    account does not live to see.
     """
 
     days: I64
@@ -47,13 +48,16 @@ def account_days(path: MarketPath, policy: TablePolicy, trading: TradingConfig) 
     row, equity, earned, count = _run(rows, starts, wanted, ledger.view(np.ndarray), rules)
     _leave(ledger, rows[row[-1]], rules, trading, equity, earned)
     day = rows["ts"][row - (rows["next_row"][row] < 0)] // DAY * DAY
-    days, first = np.unique(day, return_index=True)
+    lived, first = np.unique(day, return_index=True)
+    days = np.unique(rows["ts"][path.startable] // DAY * DAY)
     last = np.append(first[1:], len(day)) - 1
     ends = np.concatenate([[trading.initial_equity], equity[last]])
-    return AccountDays(
-        days, np.diff(np.log(np.maximum(ends, np.finfo(float).tiny))),
-        np.add.reduceat(earned, first), np.add.reduceat(count, first),
-    )  # fmt: skip
+    quote, log = np.zeros(len(days)), np.zeros(len(days))
+    transactions = np.zeros(len(days), np.int64)
+    at = np.searchsorted(days, lived)
+    quote[at] = np.diff(np.log(np.maximum(ends, np.finfo(np.float64).tiny)))
+    log[at], transactions[at] = np.add.reduceat(earned, first), np.add.reduceat(count, first)
+    return AccountDays(days, quote, log, transactions)
 
 
 def _leave(

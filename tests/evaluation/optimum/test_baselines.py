@@ -26,8 +26,8 @@ from tests.evaluation.optimum.planted_days import BTC, ETH, FILLS, START, Days, 
 #: Small planted edges whose days are cheap, two clocks and every law.
 MINUTES = {"clock": "1m", "clustering": 0.1, "season": 0.1}
 CASES = [
-    ("mean_reversion", {"days": 3}),
-    ("regimes", {"days": 3, "duration": 600.0}),
+    ("mean_reversion", {"days": 2}),
+    ("regimes", {"days": 2, "duration": 600.0}),
     ("lead_lag", {"days": 2, "clustering": 0.1, "season": 0.1}),
     ("mean_reversion", {"days": 60, **MINUTES}),
     ("regimes", {"days": 90, **MINUTES}),
@@ -108,9 +108,9 @@ def test_on_a_martingale_the_best_is_to_stay_flat() -> None:
 @pytest.mark.parametrize(
     ("name", "edge", "sizes"),
     [
-        ("mean_reversion", "deviation", (4.0, 8.0, 12.0)),
-        ("regimes", "strength", (0.5, 1.0, 2.0)),
-        ("lead_lag", "coupling", (0.1, 0.4, 0.9)),
+        ("mean_reversion", "deviation", (4.0, 12.0)),
+        ("regimes", "strength", (1.0, 2.0)),
+        ("lead_lag", "coupling", (0.1, 0.9)),
     ],
 )
 def test_a_larger_edge_is_worth_more_and_a_vanishing_one_nothing(name, edge, sizes) -> None:
@@ -120,7 +120,7 @@ def test_a_larger_edge_is_worth_more_and_a_vanishing_one_nothing(name, edge, siz
         .filtered
         for size in sizes
     ]
-    assert 0.0 <= worth[0] < worth[1] < worth[2]
+    assert 0.0 <= worth[0] < worth[1]
 
 
 @pytest.mark.parametrize("name", ["mean_reversion", "lead_lag", "regimes"])
@@ -169,8 +169,8 @@ def test_other_parameters_and_seeds_are_solved_too(name, seed) -> None:
 
 
 def test_a_backtest_runs_all_of_them_as_baselines() -> None:
-    days = planted("mean_reversion", 5, 3)
-    path = market_path(days.primary, START, START + DAY // 12, days.interval, FILLS)
+    days = planted("mean_reversion", 5, 60, **MINUTES)
+    path = market_path(days.primary, START, START + 10 * DAY, days.interval, FILLS)
     found = optimum_baselines(
         path, days.primary, days.reference, days.trading, FILLS, days.interval
     )
@@ -186,13 +186,13 @@ def test_a_market_without_a_known_law_is_refused() -> None:
     trading = TradingConfig()
     with pytest.raises(ApexError, match="no known law"):
         planted_optimum(MarketInfo("binance:ETHUSDT"), trading, FILLS, 5 * SECOND)
-    info = planted("mean_reversion", 5, 3).made[BTC].info
+    info = planted("mean_reversion", 5, 60, **MINUTES).made[BTC].info
     with pytest.raises(ApexError, match=ETH):
         planted_optimum(info, trading, FILLS, 5 * SECOND)
 
 
 def test_spot_and_two_actions_have_an_optimum_of_their_own() -> None:
-    days = planted("mean_reversion", 5, 3)
+    days = planted("mean_reversion", 5, 60, **MINUTES)
     wider = days.earned(days.filtered()).sum()
     for trading in (TradingConfig(action_set="sell_buy"), TradingConfig(instrument="spot")):
         optimum = planted_optimum(days.primary.info, trading, FILLS, days.interval)

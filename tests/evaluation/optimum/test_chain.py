@@ -49,7 +49,7 @@ def test_orders_that_never_fill_earn_nothing() -> None:
     assert solve(swings(1e-3), costs(2e-4), 1.0).gain == pytest.approx(0.0, abs=1e-11)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     fee=st.floats(0.0, 1e-3),

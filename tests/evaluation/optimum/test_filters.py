@@ -62,7 +62,7 @@ def test_btc_helps_to_tell_ethers_deviation_from_its_walk() -> None:
 
 def test_volatility_that_changes_is_followed() -> None:
     """The filter's volatility goes with the true one, which it is never told."""
-    days = planted("regimes", 5, 3, duration=600.0)
+    days = planted("regimes", 6, 3, duration=600.0)
     belief = believe(
         Trends.of(days.optimum.parameters), days.optimum.volatility, both_prints(days),
         np.asarray(days.path.arrays["ts"]), days.interval,

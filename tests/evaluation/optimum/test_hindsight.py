@@ -58,7 +58,7 @@ tradings = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), trading=tradings, carried=st.booleans(), hold=st.integers(1, 9))
 def test_no_policy_beats_it(tools, seed, trading, carried, hold) -> None:
     """Lots, orders too small and orders not filled, gaps and nights, funding and costs."""
@@ -69,7 +69,7 @@ def test_no_policy_beats_it(tools, seed, trading, carried, hold) -> None:
         assert log_return(path, other, trading, carried) <= best.log_return + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     carried=st.booleans(),
