@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from apex_trader.evaluation.optimum.volatility import Volatility
 
@@ -29,9 +30,7 @@ def over_volatilities(volatility: Volatility, grid: F64, gains: F64) -> tuple[fl
     so the mean of the gains is the gain of the mean.
     """
     values, share = volatility.spread()
-    weights = np.zeros(len(grid))
-    place = np.interp(np.log(values), np.log(grid), np.arange(len(grid), dtype=np.float64))
-    low = np.minimum(place.astype(np.int64), len(grid) - 2)
-    np.add.at(weights, low, share * (1.0 - (place - low)))
-    np.add.at(weights, low + 1, share * (place - low))
+    # Straight lines between the points would lie above gains that rise ever faster.
+    basis = CubicSpline(np.log(grid), np.identity(len(grid)))(np.log(values))
+    weights: F64 = share @ basis
     return float(weights @ gains[:, 0]), float(np.sqrt(np.sum((weights * gains[:, 1]) ** 2)))

@@ -22,6 +22,8 @@ I64 = NDArray[np.int64]
 _LEVELS = 3
 #: Nodes of the average over levels and the time of day.
 _NODES, _HOURS = 7, 12
+#: How far a grid of volatilities reaches beyond, in logs: it has a width where nothing changes.
+_MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,5 @@ class Volatility:
     def grid(self, points: int) -> F64:
         """Volatilities [points], evenly in logs, that hold nearly all that occurs."""
         values, _ = self.spread()
-        return np.exp(np.linspace(np.log(values.min()), np.log(values.max()), points))
+        low, high = np.log(values.min()) - _MARGIN, np.log(values.max()) + _MARGIN
+        return np.asarray(np.exp(np.linspace(low, high, points)), np.float64)

@@ -19,7 +19,7 @@ from apex_trader.evaluation.optimum import (
 )
 from apex_trader.evaluation.optimum.prints import Prints
 from apex_trader.market.source import MarketInfo
-from apex_trader.time import DAY, SECOND
+from apex_trader.time import DAY, MINUTE, SECOND
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from tests.evaluation.optimum.planted_days import BTC, ETH, FILLS, START, Days, planted
 
@@ -188,7 +188,7 @@ def test_a_market_without_a_known_law_is_refused() -> None:
         planted_optimum(MarketInfo("binance:ETHUSDT"), trading, FILLS, 5 * SECOND)
     info = planted("mean_reversion", 5, 60, **MINUTES).made[BTC].info
     with pytest.raises(ApexError, match=ETH):
-        planted_optimum(info, trading, FILLS, 5 * SECOND)
+        planted_optimum(info, trading, FILLS, MINUTE)
 
 
 def test_spot_and_two_actions_have_an_optimum_of_their_own() -> None:
