@@ -114,6 +114,23 @@ class _Out(NamedTuple):
     costs: F64
 
 
+class Outcomes(NamedTuple):
+    """What every action would lead to, when it is repeated over some decisions; A actions.
+
+    next_row [L] int64: global row in which all of them end; steps [L] int64: decisions to there,
+    fewer where the episode ends. account [L, A, 8] float32: features there. reward [L, A]:
+    Σ γ^k r_k. discount [L, A]: γ^steps, 0 after ruin. profit [L, A]: closed a round trip with a net
+    profit.
+    """
+
+    next_row: I64
+    steps: I64
+    account: F32
+    reward: F64
+    discount: F64
+    profit: Bool
+
+
 class _Columns(NamedTuple):
     """The simulator's record arrays as plain ones, and columns of them that every step reads.
 
@@ -177,6 +194,30 @@ def _write_terms(terms: F64, booked: Booked, mean: float, square: float, rate: f
 
 
 @njit(cache=True, nogil=True)
+def _advance(rows: Records, events: Records, lane: Record, held: NDArray[np.int8], account: Record,
+             wish: int, rules: Rules, weights: Weights, terms: F64) -> Booked:  # fmt: skip
+    """One decision of one lane; terms [T] are zero before."""
+    now = rows[lane.row]
+    later = rows[now.next_row]
+    mean, square = account.first_moment, account.second_moment
+    booked: Booked = book(account, wish, _market_step(now, later), rules)
+    _write_terms(terms, booked, mean, square, trade_rate(account, rules),
+                 now.choppiness, rules.exposure * now.sigma_decision, weights)  # fmt: skip
+    lane.row = now.next_row
+    if len(held) > 0:
+        held[lane.row - lane.first] = account.position
+        terms[PIVOT] = _pivots(events, later, lane, held, weights.pivot_levels)
+    lane.ended = 1 if booked.ruined or later.next_row < 0 else 0
+    return booked
+
+
+@njit(cache=True, nogil=True)
+def _show(out: F32, account: Record, at: Record, rules: Rules) -> None:
+    """Writes the account's features [8] at a row."""
+    write_features(out, account, at.ts, at.mark, at.sigma_hour, at.sigma_decision, rules)
+
+
+@njit(cache=True, nogil=True)
 def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8], ledger: Ledger,
           actions: NDArray[np.uint8], wanted: NDArray[np.int8], rules: Rules, weights: Weights,
           out: _Out) -> None:  # fmt: skip
@@ -184,28 +225,45 @@ def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8]
         lane, account = lanes[k], ledger[k]
         if lane.ended == 1:
             continue
-        now = rows[lane.row]
-        later = rows[now.next_row]
-        mean, square = account.first_moment, account.second_moment
         wish = wanted[account.position + 1, actions[k]]
-        booked = book(account, wish, _market_step(now, later), rules)
-        _write_terms(out.terms[k], booked, mean, square, trade_rate(account, rules),
-                     now.choppiness, rules.exposure * now.sigma_decision, weights)  # fmt: skip
-        lane.row = now.next_row
-        if held.shape[1] > 0:
-            held[k, lane.row - lane.first] = account.position
-            out.terms[k, PIVOT] = _pivots(events, later, lane, held[k], weights.pivot_levels)
+        booked = _advance(rows, events, lane, held[k], account, wish, rules, weights,
+                          out.terms[k])  # fmt: skip
         out.next_row[k] = lane.row
         out.terminated[k] = booked.ruined
-        out.truncated[k] = not booked.ruined and later.next_row < 0
-        lane.ended = 1 if booked.ruined or later.next_row < 0 else 0
+        out.truncated[k] = lane.ended == 1 and not booked.ruined
         out.transactions[k] = booked.transactions
         out.profit[k] = booked.held >= 0 and booked.trip > 0.0
         out.pnl[k] = booked.pnl
         out.costs[k, 0], out.costs[k, 1] = booked.fee, booked.slippage
         out.costs[k, 2] = booked.funding
-        write_features(out.account[k], account, later.ts, later.mark, later.sigma_hour,
-                       later.sigma_decision, rules)  # fmt: skip
+        _show(out.account[k], account, rows[lane.row], rules)
+
+
+@njit(cache=True, nogil=True)
+def _imagine(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8], ledger: Ledger,
+             wanted: NDArray[np.int8], rules: Rules, weights: Weights, steps: int, gamma: float,
+             lane: Records, account: Ledger, out: Outcomes) -> None:  # fmt: skip
+    """lane, account [1]: room for a copy. What is held behind a lane's row is written later anew,
+    so its copies may use it."""
+    terms = np.zeros(len(TERMS))
+    for k in range(len(lanes)):
+        for action in range(wanted.shape[1]):
+            lane[0], account[0] = lanes[k], ledger[k]
+            discount, taken, ruined = 1.0, 0, False
+            while taken < steps and lane[0].ended == 0:
+                terms[:] = 0.0
+                wish = wanted[account[0].position + 1, action]
+                booked = _advance(rows, events, lane[0], held[k], account[0], wish, rules, weights,
+                                  terms)  # fmt: skip
+                out.reward[k, action] += discount * terms.sum()
+                out.profit[k, action] |= booked.held >= 0 and booked.trip > 0.0
+                discount *= gamma
+                ruined = booked.ruined
+                taken += 1
+            out.discount[k, action] = 0.0 if ruined else discount
+            if taken > out.steps[k]:
+                out.steps[k], out.next_row[k] = taken, lane[0].row
+            _show(out.account[k, action], account[0], rows[lane[0].row], rules)
 
 
 @njit(cache=True, nogil=True)
@@ -319,6 +377,28 @@ class Simulator:
             out.terminated, out.truncated, out.transactions, out.profit, out.pnl, out.costs,
             columns.equity.copy(), active,
         )  # fmt: skip
+
+    def outcomes(self, steps: int, gamma: float) -> Outcomes:
+        """What each action would lead to from where the lanes stand, which stay there.
+
+        Our orders do not move the market, so these are facts, not estimates. An action is repeated:
+        a target is kept. steps: decisions, at least 1; gamma: discount of one. The market's rows
+        must go that far, or to the end of the episode. ApexError when a lane has ended.
+        """
+        columns = self._columns
+        if steps < 1 or (columns.ended != 0).any():
+            raise ApexError("outcomes need at least one step, and lanes that have not ended")
+        shape = (self.lanes, self.actions.size)
+        out = Outcomes(
+            columns.row.copy(), np.zeros(self.lanes, np.int64),
+            np.zeros((*shape, ACCOUNT_SIZE), np.float32), np.zeros(shape), np.zeros(shape),
+            np.zeros(shape, np.bool_),
+        )  # fmt: skip
+        lane, account = (np.zeros(1, a.dtype) for a in (columns.lanes, columns.ledger))
+        _imagine(columns.rows, columns.events, columns.lanes, self._held, columns.ledger,
+                 self.actions.wanted, self._rules, self._weights, steps, gamma, lane, account,
+                 out)  # fmt: skip
+        return out
 
     def carry(self, lanes: I64, rows: I64) -> F64:
         """Takes accounts over a gap or into the next day, position and all: a backtest's account.
