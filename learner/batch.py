@@ -17,16 +17,17 @@ _ALIGN = 64
 
 @dataclass(frozen=True)
 class BatchArrays:
-    """A batch on the host, mirrored where it shall be; B transitions.
+    """A batch on the host, mirrored where it shall be; B transitions, K outcomes of each.
 
     rows, mirror [2B]: global decision rows of the starts, then of the ends, and whether each is
-    turned upside down. account [2B, 8] likewise. action, stratum [B] int64;
-    reward, discount, weight [B] float32.
+    turned upside down. account [B, 8]; next_account [B, K, 8]. action, stratum [B] int64;
+    reward, discount [B, K] float32: of the action taken (K = 1), or of every action. weight [B].
     """
 
     rows: NDArray[np.int64]
     mirror: NDArray[np.bool_]
     account: NDArray[np.float32]
+    next_account: NDArray[np.float32]
     action: NDArray[np.int64]
     stratum: NDArray[np.int64]
     reward: NDArray[np.float32]
@@ -41,6 +42,7 @@ class Batch:
     rows: Tensor
     mirror: Tensor
     account: Tensor
+    next_account: Tensor
     action: Tensor
     stratum: Tensor
     reward: Tensor
@@ -60,8 +62,8 @@ class BatchStaging:
     come from torch's caching allocator, which does not hand one out again before its copy is done.
     """
 
-    def __init__(self, size: int, device: torch.device) -> None:
-        self._layout = _Layout.of(size)
+    def __init__(self, size: int, outcomes: int, device: torch.device) -> None:
+        self._layout = _Layout.of(size, outcomes)
         self._buffer = torch.zeros(self._layout.nbytes, dtype=torch.uint8, device=device)
         self.batch = Batch(**self._layout.views(self._buffer))
 
@@ -90,11 +92,14 @@ class _Layout:
     nbytes: int
 
     @classmethod
-    def of(cls, size: int) -> Self:
+    def of(cls, size: int, outcomes: int) -> Self:
         shapes: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
             "rows": (torch.int64, (2 * size,)),
             "mirror": (torch.bool, (2 * size,)),
-            "account": (torch.float32, (2 * size, ACCOUNT_SIZE)),
+            "account": (torch.float32, (size, ACCOUNT_SIZE)),
+            "next_account": (torch.float32, (size, outcomes, ACCOUNT_SIZE)),
+            "reward": (torch.float32, (size, outcomes)),
+            "discount": (torch.float32, (size, outcomes)),
             "action": (torch.int64, (size,)),
             "stratum": (torch.int64, (size,)),
         }

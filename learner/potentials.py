@@ -14,7 +14,7 @@ from apex_trader.trading.potentials import PotentialWeights, cnn_potential, pivo
 
 
 class Potentials(NamedTuple):
-    """Φ of each state [B], by part, weights included."""
+    """Φ of each state and account [B, …], by part, weights included."""
 
     pivot: Tensor
     cnn: Tensor
@@ -41,18 +41,18 @@ class PotentialSource:
     def of(self, state: Tensor, account: Tensor, rows: Tensor, mirror: Tensor) -> Potentials:
         """Potentials of gathered states.
 
-        state [B, market_size] and account [B, 8], mirrored already; rows [B] global decision
-        rows; mirror [B] bool: which were mirrored.
+        state [B, market_size] and account [B, K, 8], mirrored already; rows [B] global decision
+        rows; mirror [B] bool: which were mirrored. Φ is [B, K].
         """
-        position = account[:, 0]
+        position = account[..., 0]
         zero = torch.zeros_like(position)
         pivot, cnn = zero, zero
         if self._weights.pivot:
             trend = self._tables.trend[rows]
             trend = torch.where(mirror, -trend, trend)
-            pivot = self._weights.pivot * pivot_potential(position, trend)
+            pivot = self._weights.pivot * pivot_potential(position, trend[:, None])
         if self._weights.cnn and self._predictions is not None:
-            cnn = self._weights.cnn * cnn_potential(position, state[:, self._predictions])
+            cnn = self._weights.cnn * cnn_potential(position, state[:, None, self._predictions])
         return Potentials(pivot, cnn)
 
 

@@ -23,7 +23,7 @@ from apex_trader.experience import STRATA, Sample
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.state.gather import gather
 from apex_trader.state.mirror import mirror_account
-from apex_trader.trading.potentials import PotentialWeights
+from apex_trader.trading.potentials import PotentialWeights, shaping
 from learner.arena import DeviceArena
 from learner.batch import Batch, BatchArrays, BatchStaging
 from learner.config import LearnerConfig
@@ -34,17 +34,18 @@ from learner.potentials import Potentials, PotentialSource
 from learner.precision import autocast, resolve_mode, resolve_precision
 from learner.priorities import Priorities
 from learner.sample_age import SampleAges
-from learner.targets import QLoss, double_q_target, normalised, q_loss, shaped_reward
+from learner.targets import QLoss, double_q_target, normalised, q_loss
 
 NO_POTENTIALS = PotentialWeights(0.0, 0.0)
 
 
 class Evaluation(NamedTuple):
-    """What one batch gives. loss []; the rest [B], but q_tm1 [B, A]."""
+    """What one batch gives. loss []; q_tm1 [B, A]; q, target, td_error [B, K]."""
 
     loss: Tensor
     td_error: Tensor
     q_tm1: Tensor
+    q: Tensor
     target: Tensor
 
 
@@ -76,6 +77,7 @@ class Learner:
         *,
         potentials: PotentialWeights = NO_POTENTIALS,
         action_mirror: NDArray[np.int64] | None = None,
+        all_actions: bool = False,
     ) -> None:
         self.device = arena.tables.device
         self.network = network.to(self.device)
@@ -87,7 +89,8 @@ class Learner:
         self._potentials = PotentialSource(arena.tables, potentials)
         self._parameters: list[Tensor] = [p for p in self.network.parameters() if p.requires_grad]
         self._optimizer = adamw(self.network, config, self.device)
-        self._staging = BatchStaging(config.batch_size, self.device)
+        self._outcomes = network.actions if all_actions else None
+        self._staging = BatchStaging(config.batch_size, self._outcomes or 1, self.device)
         size = (2 * config.batch_size, arena.tables.schema.market_size)
         self._states = torch.zeros(size, dtype=torch.float32, device=self.device)
         self._priority = torch.zeros(config.batch_size, device=self.device)
@@ -110,6 +113,11 @@ class Learner:
             raise ApexError(
                 f"a sample of {len(sample.transitions)} transitions, learner.batch_size is "
                 f"{self.config.batch_size}: make the replay's batch size the same"
+            )
+        if sample.transitions.actions != self._outcomes:
+            raise ApexError(
+                "the sample's transitions do not hold the outcomes that the learner was made for: "
+                "rollout.outcomes must be the same for all parts"
             )
         self._ages.add(sample)
         self._staging.put(self._arrays(sample))
@@ -189,15 +197,24 @@ class Learner:
         t = sample.transitions
         mirror = self._draw_mirror(len(t))
         row, next_row = self.arena.rows(t.segment, t.row, t.next_row)
-        both = np.concatenate([mirror, mirror])
-        account = np.concatenate([t.account, t.next_account])
-        account[both] = mirror_account(account[both])
-        action = t.action.astype(np.int64)
+        account, action = t.account.copy(), t.action.astype(np.int64)
+        shape = (len(t), self._outcomes or 1)
+        ends = t.next_account.astype(np.float32).reshape(*shape, -1)
+        reward, discount = t.reward.reshape(shape), t.discount.reshape(shape)
         if self._action_mirror is not None:
+            account[mirror], ends[mirror] = (
+                mirror_account(account[mirror]),
+                mirror_account(ends[mirror]),
+            )
             action = np.where(mirror, self._action_mirror[action], action)
+            if self._outcomes is not None:  # what the mirrored action leads to has its place
+                turned = mirror[:, None]
+                ends = np.where(turned[..., None], ends[:, self._action_mirror], ends)
+                reward = np.where(turned, reward[:, self._action_mirror], reward)
+                discount = np.where(turned, discount[:, self._action_mirror], discount)
         return BatchArrays(
-            np.concatenate([row, next_row]), both, account, action,
-            sample.stratum.astype(np.int64), t.reward, t.discount, sample.weight,
+            np.concatenate([row, next_row]), np.concatenate([mirror, mirror]), account, ends,
+            action, sample.stratum.astype(np.int64), reward, discount, sample.weight,
         )  # fmt: skip
 
     def _draw_mirror(self, size: int) -> NDArray[np.bool_]:
@@ -211,7 +228,7 @@ class Learner:
         """Everything that runs on the device; reads and writes fixed addresses only."""
         batch = self._staging.batch
         states = gather(self.arena.tables, batch.rows, batch.mirror, out=self._states)
-        potentials = self._potentials.of(states, batch.account, batch.rows, batch.mirror)
+        potentials = self._shaping(states, batch)
         self._optimizer.zero_grad(set_to_none=True)
         result = self._evaluate_batch(states, batch, potentials)
         result.loss.backward()  # type: ignore[no-untyped-call]
@@ -221,25 +238,30 @@ class Learner:
         self._optimizer.step()
         if self.config.target_update == "soft":
             self._track_target()
-        self._priority.copy_(result.td_error.abs())
+        self._priority.copy_(result.td_error.abs().mean(1))
         self._measure(batch, potentials, result, norm, skipped)
 
-    def _evaluate(self, states: Tensor, batch: Batch, potentials: Potentials) -> Evaluation:
+    def _shaping(self, states: Tensor, batch: Batch) -> Potentials:
+        """[B, K] what each potential adds to the rewards: discount·Φ(s_n) − Φ(s_0)."""
+        (s_tm1, s_t), rows, mirror = states.chunk(2), batch.rows.chunk(2), batch.mirror.chunk(2)
+        before = self._potentials.of(s_tm1, batch.account[:, None], rows[0], mirror[0])
+        after = self._potentials.of(s_t, batch.next_account, rows[1], mirror[1])
+        parts = zip(before, after, strict=True)
+        return Potentials(*(shaping(batch.discount, phi_tm1, phi_t) for phi_tm1, phi_t in parts))
+
+    def _evaluate(self, states: Tensor, batch: Batch, shaped: Potentials) -> Evaluation:
         """Loss and TD errors of a gathered batch; states [2B, market_size]: starts, then ends."""
         s_tm1, s_t = states.chunk(2)
-        account_tm1, account_t = batch.account.chunk(2)
-        phi_tm1, phi_t = (potentials.pivot + potentials.cnn).chunk(2)
         with autocast(self.precision, self.device):
             with torch.no_grad():
-                q_t_selector = self.network(s_t, account_t)
-                q_t_value = self.target(s_t, account_t)
-            q_tm1 = self.network(s_tm1, account_tm1)
-        r_t = shaped_reward(batch.reward, batch.discount, phi_tm1, phi_t)
-        target = double_q_target(r_t, batch.discount, q_t_value.float(), q_t_selector.float())
-        loss: QLoss = q_loss(
-            q_tm1.float(), batch.action, target, batch.weight, self.config.huber_delta
-        )
-        return Evaluation(loss.loss, loss.td_error, q_tm1.detach().float(), target)
+                q_t_selector = _outcome_values(self.network, s_t, batch.next_account)
+                q_t_value = _outcome_values(self.target, s_t, batch.next_account)
+            q_tm1 = self.network(s_tm1, batch.account).float()
+        r_t = batch.reward + shaped.pivot + shaped.cnn
+        target = double_q_target(r_t, batch.discount, q_t_value, q_t_selector)
+        q = q_tm1 if self._outcomes is not None else q_tm1.gather(1, batch.action[:, None])
+        loss: QLoss = q_loss(q, target, batch.weight, self.config.huber_delta)
+        return Evaluation(loss.loss, loss.td_error, q_tm1.detach(), q.detach(), target)
 
     @torch.no_grad()
     def _track_target(self) -> None:
@@ -263,17 +285,16 @@ class Learner:
         norm: Tensor,
         skipped: Tensor,
     ) -> None:
-        td = result.td_error.abs()
-        q_a_tm1 = result.q_tm1.gather(1, batch.action[:, None])
+        td = result.td_error.abs().mean(1)
         member = (batch.stratum == self._strata).float()
-        pivot, cnn = (_shaping(batch.discount, part) for part in potentials)
         values = {
             "updates": torch.ones_like(skipped), "skipped": skipped,
             "loss": result.loss, "grad_norm": norm, "grad_norm_max": norm,
-            "td_mean": td.mean(), "td_max": td.max(),
-            "q_mean": q_a_tm1.mean(), "q_max": result.q_tm1.max(), "q_min": result.q_tm1.min(),
+            "td_mean": td.mean(), "td_max": result.td_error.abs().max(),
+            "q_mean": result.q.mean(), "q_max": result.q_tm1.max(), "q_min": result.q_tm1.min(),
             "target_mean": result.target.mean(), "reward_mean": batch.reward.mean(),
-            "pivot_potential_mean": pivot.mean(), "cnn_potential_mean": cnn.mean(),
+            "pivot_potential_mean": potentials.pivot.mean(),
+            "cnn_potential_mean": potentials.cnn.mean(),
             "discount_mean": batch.discount.mean(),
             "importance_weight_min": normalised(batch.weight).min(),
             "importance_weight_mean": normalised(batch.weight).mean(),
@@ -301,6 +322,8 @@ def _meters(device: torch.device) -> Meters:
     return Meters(means, ("skipped", *_COUNTS), maxima, minima, device)
 
 
-def _shaping(discount_t: Tensor, potential: Tensor) -> Tensor:
-    phi_tm1, phi_t = potential.chunk(2)
-    return discount_t * phi_t - phi_tm1
+def _outcome_values(network: DuelingQNetwork, state: Tensor, accounts: Tensor) -> Tensor:
+    """Q [B, K, A] float32 of states [B, market_size], encoded once, with accounts [B, K, 8]."""
+    size, outcomes = accounts.shape[:2]
+    z = network.encode(state).repeat_interleave(outcomes, 0, output_size=size * outcomes)
+    return network.q(z, accounts.flatten(0, 1)).float().view(size, outcomes, -1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -111,6 +113,18 @@ def random_sample(size: int, rows: int = 40, segments: int = 1, seed: int = 0) -
         shard=0,
         stratum=rng.integers(0, len(STRATA), size).astype(np.uint8),
     )
+
+
+def all_outcomes(sample: Sample, actions: int = 3) -> Sample:
+    """The same sample, each action with an outcome; the one taken with that of the sample."""
+    t, size = sample.transitions, len(sample.transitions)
+    other = random_sample(size * actions, seed=len(t) + 1).transitions
+    reward, discount = (c.reshape(size, actions).copy() for c in (other.reward, other.discount))
+    account = other.next_account.reshape(size, actions, ACCOUNT_SIZE).copy()
+    taken = np.arange(size), t.action
+    reward[taken], discount[taken], account[taken] = t.reward, t.discount, t.next_account
+    columns = {"reward": reward, "discount": discount, "next_account": account.astype(np.float16)}
+    return dataclasses.replace(sample, transitions=dataclasses.replace(t, **columns))
 
 
 def filled_arena(schema: Schema, seeds: list[int]) -> DeviceArena:

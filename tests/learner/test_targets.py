@@ -1,4 +1,4 @@
-"""The target: double Q over n steps, potentials that telescope, weights that only scale down."""
+"""The target: double Q over n steps, of one or several outcomes; weights that only scale down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apex_trader.errors import ApexError
-from learner.targets import double_q_target, normalised, q_loss, shaped_reward
+from learner.targets import double_q_target, normalised, q_loss
 
 
 def test_the_online_network_selects_and_the_target_network_values() -> None:
@@ -32,42 +32,29 @@ def test_the_target_carries_no_gradient() -> None:
     assert not target.requires_grad
 
 
-@given(
-    rewards=st.lists(st.floats(-1, 1), min_size=1, max_size=6),
-    gamma=st.floats(0.5, 1.0),
-    seed=st.integers(0, 99),
-)
-def test_potentials_telescope_over_the_steps(rewards: list[float], gamma: float, seed: int) -> None:
-    n = len(rewards)
-    phi = torch.rand(n + 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    each = [r + gamma * phi[i + 1] - phi[i] for i, r in enumerate(rewards)]
-    step_by_step = sum(gamma**i * term for i, term in enumerate(each))
-    stored = sum(gamma**i * r for i, r in enumerate(rewards))
-    at_the_ends = shaped_reward(
-        torch.tensor([stored], dtype=torch.float64), torch.tensor([gamma**n]), phi[:1], phi[-1:]
-    )
-    torch.testing.assert_close(at_the_ends[0], torch.as_tensor(step_by_step), rtol=1e-6, atol=1e-6)
-
-
-def test_a_terminal_state_has_no_potential() -> None:
-    shaped = shaped_reward(
-        torch.tensor([1.0]), torch.zeros(1), torch.tensor([0.3]), torch.tensor([1e9])
-    )
-    torch.testing.assert_close(shaped, torch.tensor([0.7]))
+def test_each_outcome_has_a_target_of_its_own() -> None:
+    """What holds for one outcome of a transition holds for each of several."""
+    rng = torch.Generator().manual_seed(0)
+    r_t, discount_t = torch.rand(4, 3, generator=rng), torch.rand(4, 3, generator=rng)
+    value, selector = (torch.rand(4, 3, 3, generator=rng) for _ in range(2))
+    whole = double_q_target(r_t, discount_t, value, selector)
+    for k in range(3):
+        own = double_q_target(r_t[:, k], discount_t[:, k], value[:, k], selector[:, k])
+        torch.testing.assert_close(whole[:, k], own)
 
 
 def test_the_loss_is_quadratic_near_the_target_and_linear_beyond_delta() -> None:
-    q = torch.tensor([[0.5, 0.0], [0.0, 10.0]])
-    result = q_loss(q, torch.tensor([0, 1]), torch.zeros(2), torch.ones(2), huber_delta=1.0)
+    q = torch.tensor([[0.5], [10.0]])
+    result = q_loss(q, torch.zeros(2, 1), torch.ones(2), huber_delta=1.0)
     torch.testing.assert_close(result.loss, torch.tensor((0.5 * 0.25 + (10 - 0.5)) / 2))
-    torch.testing.assert_close(result.td_error, torch.tensor([-0.5, -10.0]))
+    torch.testing.assert_close(result.td_error, torch.tensor([[-0.5], [-10.0]]))
 
 
-def test_only_the_action_taken_is_learnt() -> None:
-    q = torch.zeros(2, 3, requires_grad=True)
-    q_loss(q, torch.tensor([2, 0]), torch.ones(2), torch.ones(2), 1.0).loss.backward()
-    assert q.grad is not None
-    assert (q.grad != 0).tolist() == [[False, False, True], [True, False, False]]
+def test_the_outcomes_of_a_transition_count_as_one() -> None:
+    q = torch.tensor([[0.5, 0.0, -0.5], [0.25, 0.25, 0.25]])
+    losses = [q_loss(q[:, k : k + 1], torch.zeros(2, 1), torch.ones(2), 1.0).loss for k in range(3)]
+    whole = q_loss(q, torch.zeros(2, 3), torch.ones(2), 1.0).loss
+    torch.testing.assert_close(whole, torch.stack(losses).mean())
 
 
 @given(weights=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=20), scale=st.floats(0.01, 100))
@@ -80,9 +67,8 @@ def test_importance_weights_only_scale_down_and_their_unit_does_not_matter(
 
 
 def test_a_smaller_weight_learns_less() -> None:
-    q = torch.zeros(2, 2, requires_grad=True)
-    weight = torch.tensor([4.0, 1.0])
-    q_loss(q, torch.zeros(2, dtype=torch.int64), torch.ones(2), weight, 10.0).loss.backward()
+    q = torch.zeros(2, 1, requires_grad=True)
+    q_loss(q, torch.ones(2, 1), torch.tensor([4.0, 1.0]), 10.0).loss.backward()
     assert q.grad is not None
     torch.testing.assert_close(q.grad[0, 0], 4 * q.grad[1, 0])
 
@@ -90,10 +76,10 @@ def test_a_smaller_weight_learns_less() -> None:
 def test_a_shape_that_would_broadcast_is_an_error() -> None:
     column, row, q = torch.ones(3, 1), torch.ones(3), torch.ones(3, 2)
     with pytest.raises(ApexError, match="shapes differ"):
-        shaped_reward(row, row, column, row)
-    with pytest.raises(ApexError, match="shapes differ"):
         double_q_target(row, column, q, q)
-    with pytest.raises(ApexError, match=r"expected \[B, A\]"):
+    with pytest.raises(ApexError, match="one more dimension"):
         double_q_target(row, row, torch.ones(2, 2), torch.ones(2, 2))
     with pytest.raises(ApexError, match="shapes differ"):
-        q_loss(q, torch.zeros(3, dtype=torch.int64), column, row, 1.0)
+        q_loss(q, column, row, 1.0)
+    with pytest.raises(ApexError, match="one more dimension"):
+        q_loss(row, row, row, 1.0)

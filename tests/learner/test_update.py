@@ -21,6 +21,7 @@ from learner.serialise import read_state, state_bytes
 from learner.update import Learner
 from tests.learner.fakes import (
     SCHEMA,
+    all_outcomes,
     cnn_rows,
     filled_arena,
     random_sample,
@@ -40,10 +41,11 @@ def learner(
     seed: int = 0,
     potentials: PotentialWeights = BOTH,
     mirrors: bool = True,
+    all_actions: bool = False,
 ) -> Learner:
     return Learner(
         small_network(SCHEMA, seed=seed), arena, config, np.random.default_rng(seed),
-        potentials=potentials, action_mirror=MIRROR if mirrors else None,
+        potentials=potentials, action_mirror=MIRROR if mirrors else None, all_actions=all_actions,
     )  # fmt: skip
 
 
@@ -128,6 +130,69 @@ def flip_tables(arena: DeviceArena) -> None:
     tables.trend.neg_()
     assert tables.cnn is not None
     tables.cnn.copy_(tables.cnn.flip(1))
+
+
+def test_the_outcomes_of_all_actions_turn_upside_down_with_the_market(arena: DeviceArena) -> None:
+    whole = dataclasses.replace(CONFIG, mirror_share=1.0)
+    none = dataclasses.replace(CONFIG, mirror_share=0.0)
+    sample = all_outcomes(random_sample(SIZE, segments=2, seed=3))
+    t = sample.transitions
+    upside_down = replace(
+        sample,
+        account=mirror_account(t.account),
+        next_account=mirror_account(t.next_account)[:, MIRROR],
+        action=MIRROR[t.action].astype(np.uint8),
+        reward=t.reward[:, MIRROR],
+        discount=t.discount[:, MIRROR],
+    )
+    first = learner(arena, whole, all_actions=True).update(sample).value
+    flipped = filled_arena(SCHEMA, [0, 1])
+    flip_tables(flipped)
+    second = learner(flipped, none, all_actions=True).update(upside_down).value
+    np.testing.assert_allclose(first, second, rtol=2e-5, atol=2e-5)
+
+
+def test_an_error_of_all_actions_is_the_mean_of_those_of_each(arena: DeviceArena) -> None:
+    plain = dataclasses.replace(CONFIG, mirror_share=0.0)
+    sample = all_outcomes(random_sample(SIZE, segments=2, seed=3))
+    t = sample.transitions
+    each = [
+        learner(arena, plain).update(
+            replace(
+                sample, action=np.full(SIZE, k, np.uint8), reward=t.reward[:, k],
+                discount=t.discount[:, k], next_account=t.next_account[:, k].astype(np.float32),
+            )
+        ).value
+        for k in range(3)
+    ]  # fmt: skip
+    whole = learner(arena, plain, all_actions=True).update(sample).value
+    np.testing.assert_allclose(whole, np.mean(each, 0), rtol=1e-5, atol=1e-6)
+
+
+def test_every_action_is_learnt_from_one_transition(arena: DeviceArena) -> None:
+    """No action was ever taken but the first, and still the best one is found."""
+    subject = learner(
+        arena, dataclasses.replace(CONFIG, target_rate=0.05), all_actions=True,
+        potentials=PotentialWeights(0.0, 0.0),
+    )  # fmt: skip
+    rows = np.arange(SIZE, dtype=np.int32)
+    best = np.where(np.arange(SIZE) % 2, 2, 0)
+    sample = replace(
+        all_outcomes(random_sample(SIZE)), row=rows, next_row=rows,
+        segment=np.zeros(SIZE, np.int32), action=np.zeros(SIZE, np.uint8),
+        reward=np.where(np.arange(3) == best[:, None], 1.0, -1.0).astype("f4"),
+        discount=np.zeros((SIZE, 3), np.float32),
+    )  # fmt: skip
+    for _ in range(60):
+        subject.update(sample)
+    assert (q_of(subject, sample, mirrored=False).argmax(1).numpy() == best).mean() > 0.9
+
+
+def test_a_sample_without_the_outcomes_asked_for_is_refused(arena: DeviceArena) -> None:
+    with pytest.raises(ApexError, match=r"rollout\.outcomes"):
+        learner(arena, all_actions=True).update(random_sample(SIZE))
+    with pytest.raises(ApexError, match=r"rollout\.outcomes"):
+        learner(arena).update(all_outcomes(random_sample(SIZE)))
 
 
 def test_mirroring_twice_changes_nothing_in_the_stored_sample(arena: DeviceArena) -> None:
