@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,20 +48,57 @@ class BatchedPolicy:
     Args:
         network: its weights are replaced by ``set_weights``.
         tables: of the market, on the CPU, with CNN rows where the schema has them.
+        kept: encodings to keep, where the same market times are asked for again.
     """
 
-    def __init__(self, network: DuelingQNetwork, tables: MarketTables) -> None:
+    def __init__(self, network: DuelingQNetwork, tables: MarketTables, kept: int = 0) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.tables = tables
+        self._tables, self._kept = tables, kept
+        self._codes: OrderedDict[int, Tensor] = OrderedDict()
         self.version = 0
         #: Market states encoded, and Q-values asked for, so far.
         self.encoded = 0
         self.asked = 0
 
+    @property
+    def tables(self) -> MarketTables:
+        """The market's tables."""
+        return self._tables
+
+    @tables.setter
+    def tables(self, tables: MarketTables) -> None:
+        self._tables = tables
+        self.forget()
+
+    def go_on(self, tables: MarketTables, gone: int) -> None:
+        """The tables of a market that goes on, whose first ``gone`` rows went away."""
+        kept = self._codes.copy() if tables.cnn_version == self._tables.cnn_version else {}
+        self.tables = tables
+        self._codes.update({row - gone: code for row, code in kept.items() if row >= gone})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Version, weights, and what was kept: made anew it could differ in the last bit."""
+        return {
+            "version": self.version,
+            "weights": {n: t.clone() for n, t in self.network.state_dict().items()},
+            "rows": list(self._codes),
+            "codes": [code.clone() for code in self._codes.values()],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``state_dict``."""
+        self.set_weights(int(state["version"]), state["weights"])
+        self._codes.update(zip(state["rows"], state["codes"], strict=True))
+
+    def forget(self) -> None:
+        """Drop what was kept: weights, tables or their CNN rows have changed."""
+        self._codes.clear()
+
     def set_weights(self, version: int, weights: Mapping[str, Tensor]) -> None:
         """Take over the learner's weights of a version."""
         self.network.load_state_dict(weights)
         self.version = version
+        self.forget()
 
     @torch.inference_mode()
     def q(self, rows: I64, account: F32) -> F32:
@@ -68,13 +107,9 @@ class BatchedPolicy:
         ApexError when a value is not finite: the weights diverged, or CNN rows are missing.
         """
         distinct, place = np.unique(rows, return_inverse=True)
-        codes = [
-            self.network.encode(gather(self.tables, torch.from_numpy(distinct[i : i + _CHUNK])))
-            for i in range(0, len(distinct), _CHUNK)
-        ]
-        z = torch.cat(codes).index_select(0, torch.from_numpy(place))
+        codes = self._known(distinct) if self._kept else self._encode(distinct)
+        z = codes.index_select(0, torch.from_numpy(place))
         q: F32 = self.network.q(z, torch.from_numpy(np.ascontiguousarray(account))).numpy()
-        self.encoded += len(distinct)
         self.asked += len(rows)
         if not np.isfinite(q).all():
             row = int(rows[~np.isfinite(q).all(1)][0])
@@ -84,3 +119,21 @@ class BatchedPolicy:
                 "rows of that segment were never written"
             )
         return q
+
+    def _known(self, rows: I64) -> Tensor:
+        """Encodings [B, width] of distinct rows; those that were kept are not made again."""
+        unknown = np.array([r for r in rows.tolist() if r not in self._codes], np.int64)
+        if len(unknown):
+            made = self._encode(unknown)
+            self._codes.update(zip(unknown.tolist(), made.unbind(), strict=True))
+        for row in rows.tolist():
+            self._codes.move_to_end(row)
+        codes = torch.stack([self._codes[row] for row in rows.tolist()])
+        while len(self._codes) > self._kept:
+            self._codes.popitem(last=False)
+        return codes
+
+    def _encode(self, rows: I64) -> Tensor:
+        self.encoded += len(rows)
+        parts = (torch.from_numpy(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
+        return torch.cat([self.network.encode(gather(self._tables, part)) for part in parts])

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from actors.all_actions import AllActions
 from actors.config import RolloutConfig
 from actors.episode_log import EpisodeLog
 from actors.exploration import actor_epsilons
 from actors.market import RolloutMarket
-from actors.n_step import NStep, NStepColumns, StepColumns
 from actors.policy import BatchedPolicy, epsilon_greedy
 from actors.potentials import Potentials
+from actors.recorder import Finished, Recorder
 from actors.replay.tags import Tag
+from actors.taken import TakenActions
 from apex_trader.errors import MismatchError
-from apex_trader.experience import EXTREMA, MAIN, MOVEMENT, POSITIVE, Transitions
+from apex_trader.experience import (
+    EXTREMA,
+    MAIN,
+    MOVEMENT,
+    POSITIVE,
+    Transitions,
+    outcome_type,
+)
 from apex_trader.models.dueling import DuelingQNetwork
-from apex_trader.state.schema import ACCOUNT_SIZE
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.simulator import Simulator, Step, movement_flags
 
@@ -47,20 +55,6 @@ class RolloutResult:
     metrics: dict[str, float]
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    """Transitions that wait for the value of their last state, which the next forward pass gives.
-
-    place [m]: where in that pass; rows, account [k]: states in it besides the lanes' own, in which
-    an episode was cut.
-    """
-
-    transitions: NStepColumns
-    place: I64
-    rows: I64
-    account: F32
-
-
 class RolloutWorker:
     """Steps lanes over random days of a market with an ε-greedy policy.
 
@@ -69,11 +63,9 @@ class RolloutWorker:
     and goes on to the end of its day or to a gap (or ``episode_steps``), which cuts it, or to
     ruin, which ends it: then that lane alone starts anew, at the market time of its group.
 
-    Initial priorities cost no extra pass: the Q-values that choose the action at a transition's
-    last state also give the error of its first one (Horgan et al. 2018, section 3), so a
-    transition is delivered with the step after it. With one network the double-DQN target, the
-    value of the action it prefers, is its largest Q-value. Potentials are part of the error, as
-    they are of the learner's.
+    What a step becomes is the ``Recorder``'s: a transition of the action taken, or of every action
+    (``RolloutConfig.outcomes``). Potentials are part of initial priorities, as they are of the
+    learner's.
 
     Args:
         market: segments to roll out on.
@@ -100,12 +92,11 @@ class RolloutWorker:
     ) -> None:
         self.config, self.trading, self.reward = config, trading, reward
         self._random = np.random.default_rng([seed, actor])
-        self.policy = BatchedPolicy(network, market.tables)
-        self._nstep = NStep(config.lanes, config.n_step, config.gamma)
+        kept = config.groups * (config.n_step + 2) if config.outcomes == "all" else 0
+        self.policy = BatchedPolicy(network, market.tables, kept)
+        self._recorder = _recorder(config)
         self.set_ladder(actor, actors)
         self._age = np.zeros(config.groups, np.int64)
-        self._waiting: _Waiting | None = None
-        self._done: list[tuple[NStepColumns, F64]] = []
         self._tags: dict[int, list[I64]] = {}
         self._install(market)
         self._log = EpisodeLog(config.lanes, self.simulator.actions.names, trading.initial_equity)
@@ -127,9 +118,9 @@ class RolloutWorker:
 
         Returns the experience that was still open, whose references are those of the old market.
         """
-        _, value, _ = self._look()
-        cut = self._nstep.flush(self.simulator.rows, self.simulator.features())
-        self._done.append((cut, value[cut.lane]))
+        if self._recorder.open:
+            self._look()
+            self._recorder.cut(self.simulator.rows, self.simulator.features())
         result = self._deliver(0, 0.0, None)
         self._install(market)
         self._log.abandon(np.arange(self.config.lanes))
@@ -150,16 +141,14 @@ class RolloutWorker:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, for an exact resume on the same segments."""
-        waiting = None if self._waiting is None else _plain(self._waiting)
         return {
             "simulator": self.simulator.state_dict(),
-            "n_step": self._nstep.state_dict(),
+            "outcomes": self.config.outcomes,
+            "recorder": self._recorder.state_dict(),
             "log": self._log.state_dict(),
             "random": self._random.bit_generator.state,
             "age": self._age.copy(),
-            "waiting": waiting,
-            "version": self.policy.version,
-            "weights": {n: t.clone() for n, t in self.policy.network.state_dict().items()},
+            "policy": self.policy.state_dict(),
             "epsilon": self.epsilon.copy(),
         }
 
@@ -167,14 +156,15 @@ class RolloutWorker:
         """See ``state_dict``. MismatchError when segments, lanes or n differ."""
         if len(state["epsilon"]) != self.config.lanes:
             raise MismatchError("the rollout was saved with another rollout.lanes")
+        if state["outcomes"] != self.config.outcomes:
+            raise MismatchError("the rollout was saved with another rollout.outcomes")
         self.simulator.load_state_dict(state["simulator"])
-        self._nstep.load_state_dict(state["n_step"])
+        self._recorder.load_state_dict(state["recorder"])
         self._log.load_state_dict(state["log"])
         self._random.bit_generator.state = state["random"]
         self._age = state["age"].copy()
-        self._waiting = None if state["waiting"] is None else _restored(state["waiting"])
-        self._done, self._tags = [], {}
-        self.policy.set_weights(int(state["version"]), state["weights"])
+        self._tags = {}
+        self.policy.load_state_dict(state["policy"])
         self.epsilon = state["epsilon"].copy()
 
     def _install(self, market: RolloutMarket) -> None:
@@ -197,39 +187,31 @@ class RolloutWorker:
         self.simulator.reset(np.arange(config.lanes), np.tile(rows, config.branches))
 
     def _step(self) -> None:
-        q, _, phi = self._look()
-        action = epsilon_greedy(q, self.epsilon, self._random)
-        value = q[np.arange(len(q)), action] + phi
-        step = self.simulator.step(action)
+        q = self._look()
+        step = self.simulator.step(epsilon_greedy(q, self.epsilon, self._random))
         truncated = step.truncated | (self._cut() & ~step.terminated)
-        self._remember(step, truncated, value)
+        self._recorder.push(step, truncated)
+        self._remember(step, truncated)
         self._restart(step, truncated)
 
-    def _look(self) -> tuple[F32, F64, F64]:
-        """(Q [L, A], value [L] = largest Q + Φ, Φ [L]) of the lanes where they stand.
-
-        The same pass values the states that waiting transitions end in.
-        """
-        rows, account, lanes = self.simulator.rows, self.simulator.features(), self.config.lanes
-        if self._waiting is not None:
-            rows = np.concatenate([rows, self._waiting.rows])
-            account = np.concatenate([account, self._waiting.account])
+    def _look(self) -> F32:
+        """Q [L, A] of the lanes where they stand; the same pass answers the recorder."""
+        lanes = self.config.lanes
+        asked, accounts = self._recorder.asks(self.simulator)
+        rows = np.concatenate([self.simulator.rows, asked])
+        account = np.concatenate([self.simulator.features(), accounts])
         encoded = self.policy.encoded
         q = self.policy.q(rows, account)
         pivot = self._potentials.pivot(rows, account[:, 0])
         cnn = self._potentials.cnn(rows, account[:, 0])
-        phi = pivot + cnn
-        value = q.max(1) + phi
-        if self._waiting is not None:
-            self._done.append((self._waiting.transitions, value[self._waiting.place]))
-            self._waiting = None
+        self._recorder.answer(q, pivot + cnn)
         self._log.note(
             distinct_rows=float(self.policy.encoded - encoded) * lanes,
             q=float(q[:lanes].max(1).sum()),
             potential_pivot=float(np.abs(pivot[:lanes]).sum()),
             potential_cnn=float(np.abs(cnn[:lanes]).sum()),
         )
-        return q[:lanes], value[:lanes], phi[:lanes]
+        return q[:lanes]
 
     def _cut(self) -> Bool:
         """[L] whose episode has reached ``episode_steps`` with this step."""
@@ -238,19 +220,7 @@ class RolloutWorker:
         old = self._age >= limit if limit else np.zeros(len(self._age), np.bool_)
         return np.tile(old, self.config.branches)
 
-    def _remember(self, step: Step, truncated: Bool, value: F64) -> None:
-        columns = StepColumns(
-            step.row, step.next_row, step.account, step.next_account, step.action, step.reward,
-            value, step.profit, step.terminated, truncated,
-        )  # fmt: skip
-        finished = self._nstep.push(columns)
-        cut = np.flatnonzero(truncated)
-        # A cut lane's next state is not the one it starts anew in: it has a place of its own.
-        place = np.arange(self.config.lanes)
-        place[cut] = self.config.lanes + np.arange(len(cut))
-        self._waiting = _Waiting(
-            finished, place[finished.lane], step.next_row[cut], step.next_account[cut]
-        )
+    def _remember(self, step: Step, truncated: Bool) -> None:
         for tag in self.market.tagger.passed(step.row, step.next_row):
             self._tags.setdefault(tag.segment, []).append(tag.rows)
         ts = self.market.path.arrays.ts
@@ -275,7 +245,7 @@ class RolloutWorker:
             Tag(segment, np.unique(np.concatenate(rows)))
             for segment, rows in sorted(self._tags.items())
         ]
-        self._done, self._tags = [], {}
+        self._tags = {}
         metrics = self._log.take()
         metrics["actors/transitions"] = float(len(transitions))
         metrics["actors/weights_version"] = float(self.policy.version)
@@ -290,20 +260,18 @@ class RolloutWorker:
         return RolloutResult(transitions, priorities, tags, taken, metrics)
 
     def _experience(self) -> tuple[Transitions, F32]:
-        if not self._done:
+        done = self._recorder.take()
+        if done is None:
             return Transitions.empty(), np.empty(0, np.float32)
-        done = NStepColumns.concatenate([columns for columns, _ in self._done])
-        last_value = np.concatenate([value for _, value in self._done])
-        error = done.reward + done.discount * last_value - done.value
         segment, row = self.market.refer(done.row)
         transitions = Transitions(
-            segment, row, self.market.refer(done.next_row)[1], done.account, done.next_account,
-            done.action, done.reward.astype(np.float32), done.discount.astype(np.float32),
-            self._strata(done),
+            segment, row, self.market.refer(done.next_row)[1], done.account,
+            done.next_account.astype(outcome_type(done.next_account)), done.action,
+            done.reward.astype(np.float32), done.discount.astype(np.float32), self._strata(done),
         )  # fmt: skip
-        return transitions, np.abs(error).astype(np.float32)
+        return transitions, done.error.astype(np.float32)
 
-    def _strata(self, done: NStepColumns) -> NDArray[np.uint8]:
+    def _strata(self, done: Finished) -> NDArray[np.uint8]:
         """[m] what is known of each transition when it is finished."""
         moved = movement_flags(
             self.market.path, done.row, done.next_row, done.steps, self.config.movement_sigmas
@@ -316,6 +284,12 @@ class RolloutWorker:
         return bits
 
 
+def _recorder(config: RolloutConfig) -> Recorder:
+    if config.outcomes == "all":
+        return AllActions(config.n_step, config.gamma)
+    return TakenActions(config.lanes, config.n_step, config.gamma)
+
+
 def _duplicates(transitions: Transitions) -> float:
     """Share of transitions that start as another one does: same row, account and action.
 
@@ -324,17 +298,3 @@ def _duplicates(transitions: Transitions) -> float:
     places = (transitions.segment, transitions.row, transitions.action)
     keys = np.column_stack([*places, transitions.account.view(np.int32)]).astype(np.int32)
     return 1.0 - len(np.unique(keys, axis=0)) / len(keys)
-
-
-def _plain(waiting: _Waiting) -> dict[str, Any]:
-    columns = {f.name: getattr(waiting.transitions, f.name) for f in fields(NStepColumns)}
-    return {
-        "transitions": columns, "place": waiting.place, "rows": waiting.rows,
-        "account": waiting.account,
-    }  # fmt: skip
-
-
-def _restored(state: dict[str, Any]) -> _Waiting:
-    transitions = NStepColumns(**state["transitions"])
-    account = np.asarray(state["account"], np.float32).reshape(-1, ACCOUNT_SIZE)
-    return _Waiting(transitions, state["place"], state["rows"], account)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,8 +73,8 @@ class StreamRollout(RolloutWorker):
         """Whether the lanes can take another decision now; moves them to where deciding goes on."""
         if self._resting and not self._move_on():
             return False
-        following = int(self.market.path.arrays.next_row[self.simulator.rows[0]])
-        return self._complete or following < len(self.market.path) - 1
+        here = int(self.simulator.rows[0])
+        return self._complete or self._recorder.sees(self.market.path, here)
 
     def follow(self, market: RolloutMarket, complete: bool) -> None:
         """Go on on a market that goes on: the same segments, the newest longer or new ones behind.
@@ -90,9 +88,10 @@ class StreamRollout(RolloutWorker):
             raise ApexError("the lanes' segment is not part of the market that goes on")
         gone = int(self.market.path.first_row[numbers.index(first)])
         self.simulator.go_on(market.path, gone)
-        self._renumber(gone)
+        if gone:
+            self._recorder.renumber(gone)
         self.market, self._complete = market, complete
-        self.policy.tables = market.tables
+        self.policy.go_on(market.tables, gone)
         self._potentials = Potentials(market.tables, self.reward)
 
     def set_market(self, market: RolloutMarket) -> RolloutResult:
@@ -141,17 +140,3 @@ class StreamRollout(RolloutWorker):
             self.simulator.reset(new, np.full(len(new), row))
         self._resting = False
         return True
-
-    def _renumber(self, gone: int) -> None:
-        """Rows are counted from another segment on: ``gone`` rows went away."""
-        if gone == 0:
-            return
-        self._nstep.renumber(gone)
-        if self._waiting is not None:
-            transitions = self._waiting.transitions
-            moved = replace(
-                transitions, row=transitions.row - gone, next_row=transitions.next_row - gone
-            )
-            self._waiting = replace(
-                self._waiting, transitions=moved, rows=self._waiting.rows - gone
-            )

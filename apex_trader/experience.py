@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,17 @@ class Transitions:
     account, next_account [m, 8] float32. action [m] uint8. reward [m] float32: the discounted sum
     of stored reward terms, without potentials. discount [m] float32: γⁿ, 0 after termination.
     strata [m] uint8: bits known at insertion.
+
+    With the outcomes of all A actions (``rollout.outcomes=all``) reward and discount are [m, A] and
+    next_account is [m, A, 8] float16, a tenth of a percent of its columns' scales; action is still
+    the one that was taken.
     """
 
     segment: NDArray[np.int32]
     row: NDArray[np.int32]
     next_row: NDArray[np.int32]
     account: NDArray[np.float32]
-    next_account: NDArray[np.float32]
+    next_account: NDArray[np.floating[Any]]
     action: NDArray[np.uint8]
     reward: NDArray[np.float32]
     discount: NDArray[np.float32]
@@ -49,15 +53,27 @@ class Transitions:
         return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts])
                       for f in fields(cls)})  # fmt: skip
 
+    @property
+    def actions(self) -> int | None:
+        """Of how many actions the outcomes are held; None: of the one taken."""
+        return self.reward.shape[1] if self.reward.ndim == 2 else None
+
     @classmethod
-    def empty(cls, size: int = 0) -> Self:
-        """Storage for ``size`` transitions, zeroed."""
-        accounts = np.zeros((2, size, ACCOUNT_SIZE), np.float32)
+    def empty(cls, size: int = 0, actions: int | None = None) -> Self:
+        """Storage for ``size`` transitions, zeroed. actions: see the property."""
+        shape = (size,) if actions is None else (size, actions)
+        ends = np.zeros((*shape, ACCOUNT_SIZE), np.float32)
         return cls(
             np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32),
-            accounts[0], accounts[1], np.zeros(size, np.uint8), np.zeros(size, np.float32),
-            np.zeros(size, np.float32), np.zeros(size, np.uint8),
+            np.zeros((size, ACCOUNT_SIZE), np.float32), ends.astype(outcome_type(ends)),
+            np.zeros(size, np.uint8), np.zeros(shape, np.float32), np.zeros(shape, np.float32),
+            np.zeros(size, np.uint8),
         )  # fmt: skip
+
+
+def outcome_type(next_account: NDArray[np.floating[Any]]) -> type[np.floating[Any]]:
+    """How next accounts [m, 8] or [m, A, 8] are stored: those of every action in half the bytes."""
+    return np.float32 if next_account.ndim == 2 else np.float16
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,23 @@ class ReplayShard:
         incarnation: how often this shard was started in the run. A new incarnation rejects the
             priority updates that were meant for an older one.
         seed: of the run; shard and incarnation are mixed in.
+        actions: of how many actions each transition holds the outcomes; None: of the one taken.
     """
 
-    def __init__(self, config: ReplayConfig, index: int, incarnation: int, seed: int) -> None:
+    def __init__(
+        self,
+        config: ReplayConfig,
+        index: int,
+        incarnation: int,
+        seed: int,
+        actions: int | None = None,
+    ) -> None:
         if not 0 <= index < config.shards:
             raise ApexError(f"shard {index} does not exist: replay.shards={config.shards}")
         self.config, self.index, self.incarnation = config, index, incarnation
         self._random = np.random.default_rng([seed, index, incarnation])
         self._tree = SumTree(config.shard_capacity)
-        self._store = TransitionStore(config.shard_capacity, incarnation)
+        self._store = TransitionStore(config.shard_capacity, incarnation, actions)
         self._limiter = RateLimiter.from_config(config)
         self._peers = Peers()
         self._counters = dict.fromkeys(_COUNTERS, 0)
@@ -269,7 +277,9 @@ def _valid(priorities: NDArray[np.floating[Any]]) -> Bool:
 
 
 def _finite(transitions: Transitions) -> Bool:
-    numbers = np.isfinite(transitions.reward) & np.isfinite(transitions.discount)
-    for account in (transitions.account, transitions.next_account):
-        numbers &= np.isfinite(account).all(axis=1)
+    columns = (
+        transitions.reward, transitions.discount, transitions.account, transitions.next_account
+    )  # fmt: skip
+    finite = [np.isfinite(c).reshape(len(c), -1).all(axis=1) for c in columns]
+    numbers: Bool = np.logical_and.reduce(finite)
     return numbers

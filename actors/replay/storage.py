@@ -62,11 +62,11 @@ class TransitionStore:
     older than that of the slot before it.
     """
 
-    def __init__(self, capacity: int, incarnation: int) -> None:
+    def __init__(self, capacity: int, incarnation: int, actions: int | None = None) -> None:
         if not 0 <= incarnation < 1 << (64 - SEQUENCE_BITS):
             raise ApexError(f"incarnation {incarnation} of a shard does not fit into 24 bits")
         self.capacity, self.incarnation = capacity, incarnation
-        zeros = Transitions.empty(capacity)
+        zeros = Transitions.empty(capacity, actions)
         self._columns = {name: getattr(zeros, name) for name in COLUMNS}
         self.generation: U64 = np.zeros(capacity, np.uint64)
         self._link = np.full(capacity, _NONE, np.int32)

@@ -42,6 +42,11 @@ def make_network(config: Config, schema: Schema, trading: TradingConfig) -> Duel
     return DuelingQNetwork(schema, Actions.of(trading).size, config.network, generator)
 
 
+def outcomes(config: Config) -> int | None:
+    """Of how many actions an experience holds the outcomes; None: of the one taken."""
+    return Actions.of(config.trading).size if config.rollout.outcomes == "all" else None
+
+
 def make_arena(
     config: Config, schema: Schema, segments: int, loader: Loader, device: torch.device
 ) -> DeviceArena:
@@ -83,6 +88,7 @@ def make_learner(
         np.random.default_rng([config.seed, MIRROR]),
         potentials=potential_weights(config.reward),
         action_mirror=Actions.of(trading).mirror if trading.mirrors else None,
+        all_actions=config.rollout.outcomes == "all",
     )
 
 

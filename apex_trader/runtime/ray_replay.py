@@ -15,6 +15,7 @@ from actors.replay.shard import ReplayShard
 from actors.replay.strata import Peers
 from apex_trader.experience import EXTREMA, Sample, Transitions
 from apex_trader.runtime.config import Config
+from apex_trader.runtime.parts import outcomes
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_part import NOT_STARTED, Part, Ref
 from learner.checkpoint import Checkpoint, state_part
@@ -54,7 +55,9 @@ class ShardActor(Part):
         state = None if data is None else read_state(io.BytesIO(data))
         if state is not None:
             incarnation = max(incarnation, int(state["store"]["incarnation"]) + 1)
-        shard = ReplayShard(self._config.replay, self._index, incarnation, self._config.seed)
+        config = self._config
+        actions = outcomes(config)
+        shard = ReplayShard(config.replay, self._index, incarnation, config.seed, actions)
         if state is not None:
             shard.load_state_dict(state)
         self._shard = shard

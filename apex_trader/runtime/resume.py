@@ -16,7 +16,7 @@ from apex_trader.runtime.config import Config
 #: days that it was trained on; another state or network cannot take the saved weights.
 FIXED = (
     "seed", "periods", "market.primary", "market.reference", "state", "trading.action_set",
-    "trading.instrument", "network", "cnn", "replay.shards",
+    "trading.instrument", "network", "cnn", "replay.shards", "rollout.outcomes",
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from apex_trader.runtime.parts import (
     make_arena,
     make_learner,
     make_network,
+    outcomes,
     rollout_market,
 )
 from apex_trader.runtime.progress import Progress
@@ -142,6 +143,7 @@ class SerialRun:
         assert version is not None
         self.arena.swap_cnn(version, self._cnn_rows)
         self._write_cnn(self.rollout.market.tables, self.rollout.market.numbers.tolist())
+        self.rollout.policy.forget()
         if self.evaluator is not None:
             numbers = self.data.evaluation_numbers()
             self._write_cnn(self.evaluator.tables, numbers)
@@ -217,7 +219,8 @@ class SerialRun:
         self.learner = make_learner(config, data.schema, data.trading, self.arena)
         self.publisher = WeightPublisher(self.learner.network)
         self.shards = [
-            ReplayShard(config.replay, k, 0, config.seed) for k in range(config.replay.shards)
+            ReplayShard(config.replay, k, 0, config.seed, outcomes(config))
+            for k in range(config.replay.shards)
         ]
         self.rollout = self._make_rollout()
         self.evaluator = self._make_evaluator()

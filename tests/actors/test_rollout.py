@@ -208,19 +208,85 @@ def test_rows_near_a_pivot_are_tagged_when_it_is_confirmed(make_worker):
     assert rows == set(range(17, 24)) | set(range(82, 89))
 
 
-def test_the_same_seed_makes_the_same_experience(make_worker):
-    one, other, third = make_worker(seed=3), make_worker(seed=3), make_worker(seed=4)
+def test_every_action_of_a_step_has_its_outcome(make_worker):
+    """Against the simulator's own, at each step that is taken."""
+    worker = make_worker(outcomes="all", market=None)
+    seen, original = [], worker.simulator.outcomes
+    worker.simulator.outcomes = lambda *a: seen.append(original(*a)) or seen[-1]
+    steps = record(worker)
+    got = worker.collect().transitions
+    assert len(got) == len(steps) * CONFIG.lanes
+    np.testing.assert_array_equal(
+        first_rows(worker, got) + got.row, np.concatenate([s.row for s in steps])
+    )
+    np.testing.assert_array_equal(got.account, np.concatenate([s.account for s in steps]))
+    np.testing.assert_array_equal(got.action, np.concatenate([s.action for s in steps]))
+    reward = np.concatenate([o.reward for o in seen])
+    np.testing.assert_array_equal(got.reward, reward.astype(np.float32))
+    assert got.next_account.dtype == np.float16
+    np.testing.assert_allclose(
+        got.next_account, np.concatenate([o.account for o in seen]), rtol=1e-3, atol=1e-6
+    )
+    assert np.all(got.next_row - got.row <= CONFIG.n_step)
+
+
+def test_priorities_of_all_actions_are_their_mean_error(make_worker):
+    worker = make_worker(outcomes="all")
+    parts = [worker.collect() for _ in range(3)]
+    got = Transitions.concatenate([p.transitions for p in parts])
+    priority = np.concatenate([p.priorities for p in parts])
+    first, potentials = first_rows(worker, got), Potentials(worker.market.tables, REWARD)
+
+    def look(rows, account):
+        with torch.inference_mode():
+            state = gather(worker.market.tables, torch.from_numpy(rows))
+            q = worker.policy.network(state, torch.from_numpy(account)).numpy()
+        return q, potentials.pivot(rows, account[:, 0]) + potentials.cnn(rows, account[:, 0])
+
+    q_tm1, phi_tm1 = look(first + got.row, got.account)
+    error = np.zeros(len(got))
+    for k in range(3):
+        q_t, phi_t = look(first + got.next_row, got.next_account[:, k].astype(np.float32))
+        target = got.reward[:, k] + got.discount[:, k] * (q_t.max(1) + phi_t)
+        error += np.abs(target - q_tm1[:, k] - phi_tm1) / 3
+    assert priority == pytest.approx(error, abs=2e-3)
+
+
+def test_looking_ahead_encodes_each_market_time_once(make_worker):
+    worker = make_worker(outcomes="all")
+    worker.collect(20)
+    before = worker.policy.encoded
+    worker.collect(50)
+    # A group that starts anew has n more rows to encode before it goes on.
+    assert worker.policy.encoded - before < CONFIG.groups * (50 + 8 * (CONFIG.n_step + 1))
+    assert worker.policy.encoded - before >= CONFIG.groups * 50 / 2
+
+
+def test_new_weights_are_looked_at_anew(make_worker):
+    worker, fresh = make_worker(outcomes="all", seed=3), make_worker(outcomes="all", seed=3)
+    worker.collect(9)
+    weights = make_worker(network=1).policy.network.state_dict()
+    worker.set_weights(1, weights)
+    state = worker.state_dict()
+    fresh.load_state_dict(state)
+    assert equal(worker.collect(9), fresh.collect(9))
+
+
+@pytest.mark.parametrize("outcomes", ["taken", "all"])
+def test_the_same_seed_makes_the_same_experience(make_worker, outcomes):
+    one, other, third = (make_worker(seed=s, outcomes=outcomes) for s in (3, 3, 4))
     for _ in range(3):
         assert equal(a := one.collect(), other.collect())
         assert not equal(a, third.collect())
 
 
-def test_it_resumes_to_the_bit(make_worker):
-    worker = make_worker(seed=3)
+@pytest.mark.parametrize("outcomes", ["taken", "all"])
+def test_it_resumes_to_the_bit(make_worker, outcomes):
+    worker = make_worker(seed=3, outcomes=outcomes)
     worker.collect(23)
     worker.set_weights(4, make_worker(network=1).policy.network.state_dict())
     worker.collect(14)
-    other = make_worker(seed=9)
+    other = make_worker(seed=9, outcomes=outcomes)
     other.load_state_dict(worker.state_dict())
     assert other.policy.version == 4
     for _ in range(3):
@@ -236,10 +302,13 @@ def test_a_state_of_other_segments_is_refused(make_worker, make_market):
         make_worker().load_state_dict(state)
     with pytest.raises(MismatchError, match=r"rollout\.lanes"):
         make_worker(lanes=6).load_state_dict(state)
+    with pytest.raises(MismatchError, match=r"rollout\.outcomes"):
+        make_worker(outcomes="all").load_state_dict(state)
 
 
-def test_a_new_market_cuts_every_episode_and_loses_nothing(make_worker, make_market):
-    worker = make_worker()
+@pytest.mark.parametrize("outcomes", ["taken", "all"])
+def test_a_new_market_cuts_every_episode_and_loses_nothing(make_worker, make_market, outcomes):
+    worker = make_worker(outcomes=outcomes)
     first = len(worker.collect(10).transitions)
     rest = worker.set_market(make_market(days=1, seed=7, numbers=[33]))
     assert first + len(rest.transitions) == 10 * CONFIG.lanes

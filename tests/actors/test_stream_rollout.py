@@ -72,10 +72,10 @@ def make(make_segment, schema, make_network):
     return follower
 
 
-@pytest.fixture(scope="module")
-def sealed_whole(make):
-    """A follower of three days, each sealed at once."""
-    follower = make()
+@pytest.fixture(scope="module", params=["taken", "all"])
+def sealed_whole(make, request):
+    """A follower of three days, each sealed at once; outcomes of the actions taken, or of all."""
+    follower = make(outcomes=request.param)
     follower.seal(2, ROWS)
     return follower
 
@@ -126,7 +126,7 @@ def test_the_seams_of_sealed_parts_leave_no_trace_in_the_experience(
     make, sealed_whole, cuts, forget
 ):
     """Sealed in any parts, old days dropped or not: the same transitions, priorities and tags."""
-    whole, pieces = sealed_whole, make()
+    whole, pieces = sealed_whole, make(outcomes=sealed_whole.worker.config.outcomes)
     for cut in sorted({*cuts, ROWS, 2 * ROWS, 3 * ROWS}):
         day, count = (cut - 1) // ROWS, (cut - 1) % ROWS + 1
         standing = pieces.worker.standing - 5 if pieces.worker else 0

@@ -105,9 +105,11 @@ def _moved(line: Pipeline, made: Transitions) -> Bool:
     """[m]: large moves, by the definition; the steps follow from the discount."""
     rollout = line.run.rollout
     steps = np.full(len(made), rollout.config.n_step)
-    gamma, bootstraps = rollout.config.gamma, made.discount > 0
+    # Of several outcomes those that did not end in ruin have the same discount.
+    discount = made.discount.reshape(len(made), -1).max(1)
+    gamma, bootstraps = rollout.config.gamma, discount > 0
     if 0.0 < gamma < 1.0:
-        steps[bootstraps] = np.rint(np.log(made.discount[bootstraps]) / np.log(gamma))
+        steps[bootstraps] = np.rint(np.log(discount[bootstraps]) / np.log(gamma))
     rows, next_rows = _global(line, made, made.row), _global(line, made, made.next_row)
     return bootstraps & movement_flags(
         rollout.market.path, rows, next_rows, steps, rollout.config.movement_sigmas
