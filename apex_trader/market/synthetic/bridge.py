@@ -8,6 +8,8 @@ those of a martingale, minutes and walks together are a martingale again, and it
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -16,12 +18,20 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 I8 = NDArray[np.int8]
 
-#: Steps of the walk in a minute.
+#: Steps of the grid that both symbols walk on in a minute.
 STEPS = 120
+#: Most steps that a symbol's first trade may come late on the grid, and its last one early.
+MOST_LATE = 15
 #: Most cells between low and high: any walk can still touch both and come back.
-MAX_CELLS = STEPS // 3
+MAX_CELLS = (STEPS - 2 * MOST_LATE) // 3
 #: A step's chance to move: cells are made as wide as this asks for.
 MOVE_CHANCE = 0.5
+#: Variance, in squared cells, that the two ends add to that of the steps, see ``draw_walk``.
+END_VARIANCE = 1.0 / 3.0
+#: Least variance of an unseen move, squared cells: prices of two trades differ by their ticks.
+UNSEEN_VARIANCE = 0.1
+#: Cells at either end of the walk's range that may lie beyond what was traded.
+EDGE_CELLS = 6
 #: Sweeps of the Gibbs sampler over the two symbols of a minute.
 SWEEPS = 20
 
@@ -33,17 +43,29 @@ def lattice(reach: F64, sigma: F64) -> tuple[I64, F64]:
     The walk stands in a cell while the price is inside it, so cells tile low..high.
     """
     ratio = np.divide(reach, sigma, out=np.zeros_like(reach), where=sigma > 0)
-    cells = np.clip(np.rint(ratio * np.sqrt(MOVE_CHANCE * STEPS)), 2, MAX_CELLS)
-    chance = cells * cells / np.maximum(ratio * ratio * STEPS, 1e-12)
+    cells = np.clip(np.rint(ratio * np.sqrt(MOVE_CHANCE * STEPS + END_VARIANCE)), 2, MAX_CELLS)
+    chance = (cells * cells / np.maximum(ratio * ratio, 1e-12) - END_VARIANCE) / STEPS
     flat = reach <= 0
     cells[flat], chance[flat] = 1, 0.0
     return cells.astype(np.int64), np.clip(chance, 0.05, 0.8) * ~flat
 
 
-def cell_of(price: F64, low: F64, reach: F64, cells: I64) -> I64:
-    """Cell [n] of a log price between ``low`` and ``low + reach``."""
+def place_of(price: F64, low: F64, reach: F64, cells: I64) -> F64:
+    """Place [n] of a log price in the cells that tile low..low + reach: whole at their centres."""
     share = np.divide(price - low, reach, out=np.zeros_like(reach), where=reach > 0)
-    return np.clip((share * cells).astype(np.int64), 0, cells - 1)
+    return np.clip(share * cells - 0.5, -0.5, cells - 0.5)
+
+
+def part_beyond(beyond: F64, width: F64) -> F64:
+    """Part [n, EDGE_CELLS] of the time in each of the last cells, the outermost first, that is
+    spent in the last ``beyond`` [n] of the walk's range.
+
+    Near its maximum a Brownian motion looks like a Bessel process of three dimensions (Williams
+    1974): it spends time at a depth in proportion to the depth.
+    """
+    depth = np.divide(beyond, width, out=np.zeros_like(beyond), where=width > 0)[:, None]
+    cell = np.arange(EDGE_CELLS)
+    return np.asarray(np.clip((depth**2 - cell**2) / (2 * cell + 1), 0.0, 1.0))
 
 
 @njit(cache=True, nogil=True)
@@ -79,7 +101,9 @@ def conditional_steps(chance: float, other_chance: float, correlation: float) ->
 
 
 @njit(cache=True, nogil=True)
-def _filter(last: int, cells: int, table: F64, other: I8, likelihood: F64) -> None:
+def _filter(
+    begin: int, stop: int, last: float, cells: int, table: F64, other: I8, likelihood: F64
+) -> None:
     """Fill likelihood[step, 4·(cell + 1) + seen]: of a proper end, given where the walk stands.
 
     seen: bit 0, the top cell has been visited, bit 1, cell 0 has. Standing in an extreme cell *is*
@@ -87,12 +111,14 @@ def _filter(last: int, cells: int, table: F64, other: I8, likelihood: F64) -> No
     and after the top cell are 0: nobody leaves.
     """
     end = 4 * (cells + 1)
-    likelihood[:, :4] = 0.0
-    likelihood[:, end : end + 4] = 0.0
-    likelihood[STEPS, 4:end] = 0.0
-    likelihood[STEPS, 4 * (last + 1) + 3] = 1.0
-    _see_extremes(likelihood[STEPS], end)
-    for step in range(STEPS - 1, -1, -1):
+    likelihood[begin : stop + 1, :4] = 0.0
+    likelihood[begin : stop + 1, end : end + 4] = 0.0
+    likelihood[stop, 4:end] = 0.0
+    below = math.floor(last)
+    for cell in range(max(below, 0), min(below + 2, cells)):
+        likelihood[stop, 4 * (cell + 1) + 3] = 1.0 - abs(cell - last)
+    _see_extremes(likelihood[stop], end)
+    for step in range(stop - 1, begin - 1, -1):
         law = table[3] if other[step] == 2 else table[other[step] + 1]
         down, stay, up = law[0], law[1], law[2]
         after, now = likelihood[step + 1], likelihood[step]
@@ -109,8 +135,10 @@ def _see_extremes(row: F64, end: int) -> None:
 
 @njit(cache=True, nogil=True)
 def draw_walk(
-    first: int,
-    last: int,
+    begin: int,
+    stop: int,
+    first: float,
+    last: float,
     cells: int,
     table: F64,
     other: I8,
@@ -118,16 +146,28 @@ def draw_walk(
     likelihood: F64,
     walk: I64,
 ) -> None:
-    """A walk of STEPS steps from ``first`` to ``last`` that visits cell 0 and cell cells-1.
+    """A walk over the steps begin..stop of the grid that visits cell 0 and cell cells - 1.
 
-    table: see ``conditional_steps``; other [STEPS] the other symbol's steps (-1, 0, 1; 2 unknown);
-    uniform [STEPS] random numbers; likelihood [STEPS + 1, 4·(cells + 2)] room to work in; walk
-    [STEPS + 1] the result. Backward filtering, forward sampling over (cell, extremes seen): exact.
+    first, last: places of open and close, see ``place_of``. A Brownian motion that starts between
+    two centres comes to the nearer one first, in proportion to the distances, and by symmetry in
+    time leaves the last one alike: so the walk begins and ends in either cell beside its end, with
+    these weights, and the step from open to first cell has mean zero as any other. table: see
+    ``conditional_steps``; other [STEPS] the other symbol's steps (-1, 0, 1; 2 unknown); uniform
+    [STEPS + 1] random numbers; likelihood [STEPS + 1, 4·(cells + 2)] room to work in; walk
+    [STEPS + 1] the result, constant before ``begin`` and after ``stop``. Backward filtering,
+    forward sampling over (cell, extremes seen): exact.
     """
-    _filter(last, cells, table, other, likelihood)
-    cell, seen = first, 0
-    for step in range(STEPS + 1):
-        if step > 0:
+    _filter(begin, stop, last, cells, table, other, likelihood)
+    below = math.floor(first)
+    weights = np.zeros(2)
+    for i in range(2):
+        if 0 <= below + i < cells:
+            weights[i] = (1.0 - abs(below + i - first)) * likelihood[begin, 4 * (below + i + 1)]
+    cell = below if uniform[STEPS] * (weights[0] + weights[1]) < weights[0] else below + 1
+    seen = 0
+    walk[: begin + 1] = cell
+    for step in range(begin, stop + 1):
+        if step > begin:
             law = table[3] if other[step - 1] == 2 else table[other[step - 1] + 1]
             here = 4 * (cell + 1) + seen
             down = law[0] * likelihood[step, here - 4]
@@ -143,35 +183,92 @@ def draw_walk(
         if cell == 0:
             seen |= 2
         walk[step] = cell
+    walk[stop + 1 :] = cell
 
 
 @njit(cache=True, nogil=True)
-def _steps_of(walk: I64, moves: I8) -> None:
-    for step in range(STEPS):
-        moves[step] = walk[step + 1] - walk[step]
+def draw_unseen(
+    begin: int,
+    stop: int,
+    gap: float,
+    variance: float,
+    table: F64,
+    other: I8,
+    uniform: F64,
+    moves: I8,
+) -> int:
+    """Steps begin..stop of a symbol that does not trade meanwhile; returns their sum.
+
+    gap: what it moves from its last trade before to its first after them, in cells; variance: of
+    the part of that which lies outside these steps, in squared cells. Exact as ``draw_walk``.
+    """
+    n = stop - begin
+    likelihood = np.zeros((n + 1, 2 * n + 3))
+    for place in range(2 * n + 1):
+        rest = gap - (place - n)
+        likelihood[n, place + 1] = math.exp(-0.5 * min(rest * rest / variance, 600.0))
+    for step in range(n - 1, -1, -1):
+        law = table[3] if other[begin + step] == 2 else table[other[begin + step] + 1]
+        for i in range(1, 2 * n + 2):
+            likelihood[step, i] = (
+                law[0] * likelihood[step + 1, i - 1]
+                + law[1] * likelihood[step + 1, i]
+                + law[2] * likelihood[step + 1, i + 1]
+            )
+    total = 0
+    for step in range(n):
+        law = table[3] if other[begin + step] == 2 else table[other[begin + step] + 1]
+        here = total + n + 1
+        down = law[0] * likelihood[step + 1, here - 1]
+        stay = law[1] * likelihood[step + 1, here]
+        up = law[2] * likelihood[step + 1, here + 1]
+        point = uniform[begin + step] * (down + stay + up)
+        move = 0
+        if point < down:
+            move = -1
+        elif point >= down + stay and up > 0.0:
+            move = 1
+        moves[begin + step] = move
+        total += move
+    return total
 
 
 @njit(cache=True, nogil=True)
 def draw_walks(
-    first: I64,
-    last: I64,
+    first: F64,
+    last: F64,
     cells: I64,
     chance: F64,
+    width: F64,
+    late: I64,
+    early: I64,
+    gap: F64,
+    waited: F64,
     correlation: float,
     rng: np.random.Generator,
 ) -> I64:
     """Walks of two symbols through the same minutes, [2, minutes, STEPS + 1] cells.
 
-    first, last, cells [2, minutes]; chance [2, minutes] to move, 0 where a minute is flat or
-    absent: its symbol then says nothing of the other's. correlation: of their steps. The two are
-    drawn in turn given each other (Gibbs sampling, Geman & Geman 1984), so that the pair too is
-    driftless: drawn apart, either symbol would foretell the other's close.
+    first, last [2, minutes] places of open and close, see ``place_of``; cells, chance [2, minutes]:
+    see ``lattice``; chance is 0 where a minute is flat or absent: its symbol then says nothing of
+    the other's. width [2, minutes] of a cell, log price. correlation: of the steps.
+
+    late, early [2, minutes]: steps from the grid's begin to a symbol's first trade, and from its
+    last to the grid's end. Meanwhile the symbol moves unseen, as what it shows next tells: gap
+    [2, minutes + 1] from each minute's close to the next open (NaN where that is not known),
+    waited [2, minutes + 1] the steps that took.
+
+    The two are drawn in turn given each other (Gibbs sampling, Geman & Geman 1984), so that the
+    pair too is driftless: drawn apart, either symbol would foretell the other's close.
     """
     minutes = first.shape[1]
     walks = np.zeros((2, minutes, STEPS + 1), np.int64)
     likelihood = np.empty((STEPS + 1, 4 * (MAX_CELLS + 2)))
     moves = np.empty((2, STEPS), np.int8)
-    uniform = np.empty(STEPS)
+    uniform = np.empty(STEPS + 1)
+    # what a gap holds beyond the steps that the minute before it has drawn of it
+    left, wait = gap[:, 0].copy(), waited[:, 0].copy()
+    drawn = np.zeros(2, np.int64)
     for m in range(minutes):
         moves[:] = 2
         paired = chance[0, m] > 0.0 and chance[1, m] > 0.0
@@ -179,12 +276,48 @@ def draw_walks(
             k = turn % 2
             if chance[k, m] <= 0.0:
                 continue
-            for step in range(STEPS):
+            for step in range(STEPS + 1):
                 uniform[step] = rng.random()
             table = conditional_steps(chance[k, m], chance[1 - k, m], correlation)
+            begin, stop = late[k, m], STEPS - early[k, m]
             draw_walk(
-                first[k, m], last[k, m], cells[k, m], table, moves[1 - k], uniform, likelihood,
-                walks[k, m],
+                begin, stop, first[k, m], last[k, m], cells[k, m], table, moves[1 - k], uniform,
+                likelihood, walks[k, m],
             )  # fmt: skip
-            _steps_of(walks[k, m], moves[k])
+            for step in range(begin, stop):
+                moves[k, step] = walks[k, m, step + 1] - walks[k, m, step]
+            if not paired:
+                continue
+            _unseen(0, begin, left[k], wait[k], width[k, m], chance[k, m], table, moves[1 - k],
+                    uniform, moves[k])  # fmt: skip
+            drawn[k] = _unseen(stop, STEPS, gap[k, m + 1], waited[k, m + 1], width[k, m],
+                               chance[k, m], table, moves[1 - k], uniform, moves[k])  # fmt: skip
+        for k in range(2):
+            left[k], wait[k] = gap[k, m + 1], waited[k, m + 1]
+            if paired:
+                left[k] -= drawn[k] * width[k, m]
+                wait[k] -= early[k, m]
     return walks
+
+
+@njit(cache=True, nogil=True)
+def _unseen(
+    begin: int,
+    stop: int,
+    gap: float,
+    waited: float,
+    width: float,
+    chance: float,
+    table: F64,
+    other: I8,
+    uniform: F64,
+    moves: I8,
+) -> int:
+    if stop <= begin:
+        return 0
+    if math.isnan(gap):
+        gap, variance = 0.0, 1e12
+    else:
+        variance = max(waited - (stop - begin), 0.0) * chance + UNSEEN_VARIANCE
+    total: int = draw_unseen(begin, stop, gap / width, variance, table, other, uniform, moves)
+    return total

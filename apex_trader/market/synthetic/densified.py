@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.source import LookbackSource, MarketInfo
 from apex_trader.market.synthetic.assembly import assemble
 from apex_trader.market.synthetic.base import Generator
-from apex_trader.market.synthetic.bridge import cell_of, draw_walks, lattice
-from apex_trader.market.synthetic.inside import InsideLaw, Minutes, trades_inside
+from apex_trader.market.synthetic.bridge import (
+    EDGE_CELLS,
+    STEPS,
+    draw_walks,
+    lattice,
+    part_beyond,
+    place_of,
+)
+from apex_trader.market.synthetic.inside import trades_inside
+from apex_trader.market.synthetic.orders import InsideLaw, Paths
 from apex_trader.market.synthetic.parameters import Parameter
-from apex_trader.market.synthetic.ranges import minute_sigma
+from apex_trader.market.synthetic.ranges import Volatility, minute_sigma
+from apex_trader.market.synthetic.targets import Minutes
+from apex_trader.market.synthetic.waits import Waits, draw_waits
 from apex_trader.market.synthetic.world import Piece, SyntheticMarket, World
 from apex_trader.market.types import Bars, Trades
 from apex_trader.time import DAY, MINUTE, format_date, parse_time
@@ -55,11 +67,13 @@ class Densified(Generator):
             Parameter("days", 14, "days from start", 1, 3660),
             Parameter("trades_per_second", 6.0, "number of trades in a minute of median volume, "
                       "per second", 0.5, 200.0),
-            Parameter("sweep", 2.0, "mean trades of one order; they share a millisecond and a side",
+            Parameter("sweep", 3.0, "mean trades of one order; they share a millisecond and a side",
+                      1.0, 50.0),
+            Parameter("cluster", 2.0, "mean orders that come together, within tenths of a second",
                       1.0, 50.0),
             Parameter("burstiness", 0.6, "standard deviation of the log pace inside a minute",
                       0.0, 2.0),
-            Parameter("amount_dispersion", 1.4, "standard deviation of log amounts (heavy tail)",
+            Parameter("amount_dispersion", 2.2, "standard deviation of log amounts (heavy tail)",
                       0.0, 3.0),
             Parameter("flow", 0.7, "how strongly sides follow the price's move: log odds per half "
                       "standard deviation", 0.0, 5.0),
@@ -156,7 +170,10 @@ class DensifiedWorld(World):
             Minutes.of(bars[market], self._ts, infos[market]) for market in self._markets
         ]
         rng = np.random.default_rng(sigma_seed)
-        self._ranges = [minute_sigma(m.move, m.reach, rng) for m in self._minutes]
+        self._volatility = [
+            minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.orders(m), rng)
+            for m in self._minutes
+        ]
 
     def pieces(self) -> Iterator[Piece]:
         """The tape, a day of every market at a time."""
@@ -181,57 +198,87 @@ class DensifiedWorld(World):
         around = self._rows(day - AROUND * DAY, day + (AROUND + 1) * DAY)
         root = self._day_seed
         seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, day // DAY)).spawn(
-            2 + len(self._markets)
+            3 + len(self._markets)
         )
         minutes = [m.rows(rows) for m in self._minutes]
-        sigma = [values[rows] for values, _ in self._ranges]
-        correlation = _correlation([m.rows(around) for m in self._minutes])
-        walks, widths, lows = self._walks(
-            minutes, sigma, correlation, np.random.default_rng(seeds[0])
+        volatility = [known.rows(rows) for known in self._volatility]
+        sigma = np.stack([known.sigma for known in volatility])
+        correlation = _correlation([m.rows(around) for m in self._minutes], self._law)
+        waits = self._waits(minutes, sigma, correlation, np.random.default_rng(seeds[0]))
+        pace = self._law.pace(waits, np.random.default_rng(seeds[1]))
+        paths = self._paths(
+            minutes, volatility, waits, pace, correlation, np.random.default_rng(seeds[2])
         )
-        pace = self._law.pace(len(self._ts[rows]), np.random.default_rng(seeds[1]))
         return [
             trades_inside(
-                minute, walks[k], lows[k], widths[k], pace, self._law,
-                np.random.default_rng(seeds[2 + k]), first_id[k],
+                minute, paths[k], self._law, np.random.default_rng(seeds[3 + k]), first_id[k]
             )
             for k, minute in enumerate(minutes)
-        ]  # fmt: skip
+        ]
 
-    def _walks(
+    def _waits(
+        self, minutes: list[Minutes], sigma: F64, correlation: float, rng: np.random.Generator
+    ) -> Waits:
+        rate = np.stack([self._law.clusters(m) * (m.activity > 0) for m in minutes]) / STEPS
+        gap = np.stack([m.gap for m in minutes])
+        bounce = np.stack([m.bounce for m in minutes])
+        return draw_waits(rate, gap, sigma, bounce, correlation, rng)
+
+    def _paths(
         self,
         minutes: list[Minutes],
-        sigma: list[F64],
+        volatility: list[Volatility],
+        waits: Waits,
+        pace: F64,
         correlation: float,
         rng: np.random.Generator,
-    ) -> tuple[I64, list[F64], list[F64]]:
-        """(cells walked [2, minutes, steps + 1], width of the cells, log price of their floor)."""
-        count = len(minutes[0].ts)
-        first, last = np.zeros((2, count), np.int64), np.zeros((2, count), np.int64)
+    ) -> list[Paths]:
+        """Each market's walk, drawn together. An only market is paired with one that is absent."""
+        count, absent = len(minutes[0].ts), 2 - len(minutes)
+        first, last = np.zeros((2, count)), np.zeros((2, count))
         cells, chance = np.ones((2, count), np.int64), np.zeros((2, count))
-        widths, lows = [], []
+        width, floor = np.zeros((2, count)), np.zeros((2, count))
+        part = np.zeros((2, count, 2, EDGE_CELLS))
         for k, minute in enumerate(minutes):
-            extra = np.where(minute.reach > 0, self._ranges[k][1] * sigma[k], 0.0)
-            low, reach = minute.log_low - 0.5 * extra, minute.reach + extra
-            cells[k], chance[k] = lattice(reach, sigma[k])
-            first[k] = cell_of(minute.log_open, low, reach, cells[k])
-            last[k] = cell_of(minute.log_close, low, reach, cells[k])
-            widths.append(reach / cells[k])
-            lows.append(low)
-        walks = draw_walks(first, last, cells, chance, correlation, rng)
-        return walks, widths, lows
+            known = volatility[k]
+            floor[k] = minute.log_low - known.below
+            reach = minute.reach + known.below + known.above
+            cells[k], chance[k] = lattice(reach, known.sigma)
+            first[k] = place_of(minute.log_open, floor[k], reach, cells[k])
+            last[k] = place_of(minute.log_close, floor[k], reach, cells[k])
+            width[k] = reach / cells[k]
+            for side, beyond in enumerate((known.above, known.below)):
+                part[k, :, side] = part_beyond(beyond, width[k])
+        late, early, gap, waited = (
+            np.pad(values, ((0, absent), (0, 0)))
+            for values in (waits.late, waits.early, waits.gap, waits.waited)
+        )
+        walks = draw_walks(
+            first, last, cells, chance, width, late, early, gap, waited, correlation, rng
+        )
+        return [
+            Paths(walks[k], floor[k], width[k], cells[k], part[k], late[k], early[k], pace)
+            for k in range(len(minutes))
+        ]
 
 
-def _correlation(minutes: list[Minutes]) -> float:
-    """Of the minutes' log returns, by how often their signs agree: ρ = sin(π/2·mean sign·sign).
+def _correlation(minutes: list[Minutes], law: InsideLaw) -> float:
+    """Of the symbols' steps, by Kendall's tau of their minutes' log returns: ρ = sin(π/2·τ).
 
     That holds for every elliptical law (Lindskog, McNeil & Schmock 2003), so also for returns of
-    changing volatility, where the usual estimate weighs the wildest minutes alone.
+    changing volatility, where the usual estimate weighs the wildest minutes alone. Minutes that do
+    not begin and end at the same trades share less of their time than they last: that is put right.
     """
     if len(minutes) < 2:
         return 0.0
-    agree = np.sign(minutes[0].move) * np.sign(minutes[1].move)
-    known = agree[agree != 0]
-    if len(known) < FEWEST_MINUTES:
+    known = (minutes[0].move != 0) & (minutes[1].move != 0)
+    if known.sum() < FEWEST_MINUTES:
         return USUAL_CORRELATION
-    return float(np.clip(np.sin(0.5 * np.pi * known.mean()), -0.99, 0.99))
+    tau = float(stats.kendalltau(minutes[0].move[known], minutes[1].move[known]).statistic)
+    wait = [STEPS / float(np.median(law.clusters(m)[known])) for m in minutes]
+    first = 1.0 / sum(1.0 / w for w in wait)
+    whole = STEPS + 2.0 * first
+    shared = whole - 2.0 * (sum(wait) - first)
+    lasted = math.sqrt((whole - 2.0 * wait[0]) * (whole - 2.0 * wait[1]))
+    common = max(shared, 0.5 * whole) / max(lasted, 0.5 * whole)
+    return float(np.clip(math.sin(0.5 * math.pi * tau) / common, -0.99, 0.99))

@@ -1,8 +1,9 @@
-"""What the ranges of minute bars tell of the volatility inside them."""
+"""What minute bars tell of the volatility inside them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -12,14 +13,24 @@ F64 = NDArray[np.float64]
 
 #: Of a driftless Brownian motion of unit deviation (Alizadeh, Brandt & Diebold 2002, section 2):
 #: mean and variance of ln(range), and the ratio of the mean range to the mean absolute move.
-LOG_RANGE_MEAN, LOG_RANGE_VARIANCE = 0.43, 0.29**2
+LOG_RANGE_MEAN, LOG_RANGE_VARIANCE = 0.42568, 0.08218
 RANGE_OVER_MOVE = 2.0
-#: Half-life of the weights of neighbouring minutes, minutes.
-NEIGHBOURS = 10.0
+#: Half-lives of the weights of neighbouring minutes, minutes.
+NEIGHBOURS = (3.0, 10.0, 60.0)
+#: Fewest minutes to weigh them by.
+FEWEST = 300
 #: Largest part of a minute's deviation that its extremes are taken to fall short.
-MAX_SHORTFALL = 0.2
-#: A range of more deviations than this is taken to be the deviation's own.
-MAX_RATIO = 5.0
+MAX_SHORTFALL = 0.35
+#: What both extremes of n samples at Poisson times fall short, in deviations, times sqrt(n).
+SAMPLED = math.sqrt(2.0)
+#: Variance of that level around what it should be, and of one minute's measurement of it.
+PRIOR_VARIANCE, MISSING_VARIANCE = 0.02**2, 1.0
+#: Deviations that a range, made whole, can hold: the grid of the posterior.
+LEAST_RATIO, MOST_RATIO, GRID = 0.8, 5.0, 48
+#: Most that the path is taken to go beyond either extreme, and the least seen range, deviations.
+MOST_BEYOND, LEAST_SEEN = 0.5, 0.25
+#: Terms of the series of ``log_density`` on either side of 0.
+TERMS = 5
 
 
 @njit(cache=True, nogil=True)
@@ -44,50 +55,160 @@ def _neighbour_mean(values: F64, keep: float) -> F64:
     return mean
 
 
-def shortfall(move: F64, reach: F64, sigma: F64) -> float:
-    """How far high and low together fall short of a continuous path's, in deviations.
+@dataclass(frozen=True)
+class Volatility:
+    """What is known of each minute's volatility.
+
+    sigma [n]: deviation of the log return, 0 where flat. above, below [n]: log price that the path
+    goes beyond high and low.
+    """
+
+    sigma: F64
+    above: F64
+    below: F64
+
+    def rows(self, index: slice) -> Volatility:
+        """Of some of the minutes."""
+        return Volatility(self.sigma[index], self.above[index], self.below[index])
+
+
+def shortfall(move: F64, reach: F64, sigma: F64, orders: F64) -> F64:
+    """How far high and low together fall short of a continuous path's [n], in deviations.
 
     A minute's extremes are those of its trades, a finite sample of the path; a path made to touch
-    no more than them would hurry (its moves would foretell each other). Measured on all minutes by
-    mean range = 2·mean |move|, which a continuous martingale keeps.
+    no more than them would hurry (its moves would foretell each other). The shortfall goes with
+    1/sqrt(number of samples), here the orders: sampled by a Poisson process of rate r, either falls
+    short by sigma/sqrt(2r), as the Wiener-Hopf factors of Brownian motion tell. That
+    is the prior of its level; the level is measured on all minutes by mean range = 2·mean |move|,
+    which a continuous martingale keeps.
     """
-    scale = float(sigma.sum())
+    share = np.sqrt(np.median(orders[orders > 0]) / np.maximum(orders, 1e-9))
+    share = np.where(orders > 0, share, 0.0)
+    scale = float((sigma * share).sum())
     if scale <= 0:
-        return 0.0
+        return np.zeros(len(reach))
     missing = RANGE_OVER_MOVE * float(np.abs(move).sum()) - float(reach.sum())
-    return min(max(missing / scale, 0.0), MAX_SHORTFALL)
+    expected = SAMPLED / math.sqrt(float(np.median(orders[orders > 0])))
+    noise = MISSING_VARIANCE / float((sigma > 0).sum())
+    weight = PRIOR_VARIANCE / (PRIOR_VARIANCE + noise)
+    level = expected + weight * (missing / scale - expected)
+    return np.minimum(max(level, 0.0) * share, MAX_SHORTFALL)
 
 
-def minute_sigma(move: F64, reach: F64, rng: np.random.Generator) -> tuple[F64, float]:
-    """(deviation [n] of each minute's log return, shortfall of the ranges, see ``shortfall``).
+def minute_sigma(
+    up: F64, down: F64, move: F64, orders: F64, activity: F64, rng: np.random.Generator
+) -> Volatility:
+    """Volatility of each minute, drawn from its posterior.
 
-    move: ln(close/open) [n]; reach: ln(high/low) [n]. Empirical Bayes on log ranges, which are near
-    normal: the neighbours' mean is the prior, its width what the ranges show beyond their own
-    noise, and the deviation is *drawn* from the posterior. A minute's own range alone would make a
-    wide range a volatile minute always, never a straight one.
+    up, down, move [n]: ln(high/open), ln(open/low), ln(close/open); orders [n]: their mean number,
+    0 where a minute is absent; activity [n]: what tells busy minutes, trades or volume. Empirical
+    Bayes: the neighbours' log ranges, which are near normal, and how much busier the minute is than
+    they give the prior (who sees a busy minute would otherwise know that its moves go on), its
+    width is what ranges show beyond their own noise; the likelihood is the exact one of high, low
+    and close. The deviation is *drawn*: a minute's range alone would make a wide
+    range a volatile minute always, never a straight one.
     """
-    if len(reach) == 0:
-        return np.empty(0), 0.0
-    short = 0.0
-    sigma = _posterior(reach, short, np.zeros(len(reach)), None)
-    for _ in range(3):
-        short = shortfall(move, reach, sigma)
-        sigma = _posterior(reach, short, sigma, None)
-    sigma = _posterior(reach, short, sigma, rng)
-    return np.maximum(sigma, (reach + short * sigma) / MAX_RATIO), short
+    reach = up + down
+    short = np.zeros(len(reach))
+    if not (reach > 0).any():
+        return Volatility(*np.zeros((3, len(reach))))
+    sigma = np.zeros(len(reach))
+    for _ in range(4):
+        sigma, prior, width = _by_ranges(reach, short * sigma, activity)
+        short = shortfall(move, reach, sigma, orders)
+    # beyond the highest of Poisson samples the path goes by an exponential (Wiener-Hopf)
+    above, below = np.minimum(0.5 * short * rng.exponential(1.0, (2, len(reach))), MOST_BEYOND)
+    sigma = _drawn(up, down, move, above, below, prior, width, rng)
+    return Volatility(sigma, above * sigma, below * sigma)
 
 
-def _posterior(reach: F64, short: float, sigma: F64, rng: np.random.Generator | None) -> F64:
-    """Posterior mean (drawn when there is an rng) of each deviation, given ranges made whole."""
-    whole = np.where(reach > 0, reach + short * sigma, np.nan)
+def _by_ranges(reach: F64, extra: F64, activity: F64) -> tuple[F64, F64, float]:
+    """(posterior mean of each deviation by ranges alone, prior of its log, the prior's variance)"""
+    whole = np.where(reach > 0, reach + extra, np.nan)
     measured = np.log(whole) - LOG_RANGE_MEAN
-    prior = _neighbour_mean(measured, math.exp2(-1.0 / NEIGHBOURS))
-    known = ~np.isnan(measured) & ~np.isnan(prior)
-    prior = np.where(np.isnan(prior), np.where(np.isnan(measured), 0.0, measured), prior)
-    spread = float(np.var((measured - prior)[known])) if known.any() else 0.0
-    width = max(spread - LOG_RANGE_VARIANCE, 0.0)
+    prior = _forecast(measured, np.log(np.where(activity > 0, activity, np.nan)))
+    known = ~np.isnan(measured)
+    spread = float(np.var((measured - prior)[known]))
+    width = max(spread - LOG_RANGE_VARIANCE, 1e-4)
     weight = width / (width + LOG_RANGE_VARIANCE)
     log_sigma = prior + np.where(known, weight * (measured - prior), 0.0)
-    if rng is not None:
-        log_sigma += math.sqrt(weight * LOG_RANGE_VARIANCE) * rng.standard_normal(len(reach))
-    return np.where(reach > 0, np.exp(log_sigma), 0.0)
+    # the mean of a log-normal deviation, as sums of deviations need it
+    log_sigma = log_sigma + 0.5 * weight * LOG_RANGE_VARIANCE
+    return np.where(reach > 0, np.exp(log_sigma), 0.0), prior, width
+
+
+def _forecast(measured: F64, activity: F64) -> F64:
+    """Each minute's log range [n] as the minutes on both sides, and its activity, tell it.
+
+    Least squares on neighbours' means of several half-lives, as a heterogeneous autoregression has
+    them (Corsi 2009). Where there are too few minutes for that, the mean of the middle one.
+    """
+    means = [_neighbours(measured, half_life) for half_life in NEIGHBOURS]
+    simple = np.where(np.isnan(means[1]), np.nan_to_num(measured), means[1])
+    beside = [_neighbours(activity, half_life) for half_life in NEIGHBOURS]
+    columns = np.stack([np.ones(len(measured)), *means, *beside, activity], axis=1)
+    known = ~np.isnan(measured) & ~np.isnan(columns).any(axis=1)
+    if known.sum() < FEWEST:
+        return simple
+    fitted = np.linalg.lstsq(columns[known], measured[known], rcond=None)[0]
+    return np.where(known, columns @ fitted, simple)
+
+
+def _neighbours(values: F64, half_life: float) -> F64:
+    mean: F64 = _neighbour_mean(values, math.exp2(-1.0 / half_life))
+    return mean
+
+
+def _drawn(
+    up: F64,
+    down: F64,
+    move: F64,
+    above: F64,
+    below: F64,
+    prior: F64,
+    width: float,
+    rng: np.random.Generator,
+) -> F64:
+    """Deviations drawn from the posterior on a grid of whole range / sigma; above, below [n]: how
+    far the path goes beyond the extremes, in deviations."""
+    reach, beyond = up + down, above + below
+    rows = np.flatnonzero(reach > 0)
+    edges = np.linspace(math.log(LEAST_RATIO), math.log(MOST_RATIO), GRID + 1)
+    ratio = np.exp(0.5 * (edges[1:] + edges[:-1]))[None, :]
+    seen = np.maximum(ratio - beyond[rows, None], LEAST_SEEN)
+    sigma = reach[rows, None] / seen
+    level = log_density(
+        up[rows, None] / sigma + above[rows, None],
+        down[rows, None] / sigma + below[rows, None],
+        move[rows, None] / sigma,
+    ) - 3.0 * np.log(sigma)
+    level = level - 0.5 * (np.log(sigma) - prior[rows, None]) ** 2 / width
+    # the grid is even in the log of the ratio, the prior in that of sigma
+    level = level + np.log(ratio / seen)
+    weight = np.cumsum(np.exp(level - level.max(axis=1, keepdims=True)), axis=1)
+    point = rng.random(len(rows)) * weight[:, -1]
+    place = np.minimum((weight < point[:, None]).sum(axis=1), GRID - 1)
+    exact = np.exp(edges[place] + rng.random(len(rows)) * (edges[1] - edges[0]))
+    drawn = np.zeros(len(reach))
+    drawn[rows] = reach[rows] / np.maximum(exact - beyond[rows], LEAST_SEEN)
+    return drawn
+
+
+def log_density(up: F64, down: F64, move: F64) -> F64:
+    """Log density, up to a constant, of a Brownian motion's highest, lowest and last value.
+
+    up, down, move: highest, minus lowest, last, in deviations; shapes that broadcast. The law of
+    the last value between two barriers (Feller 1971, volume II, X.5), derived by both. A floor
+    stands where the series is lost in rounding.
+    """
+    total = np.zeros(np.broadcast_shapes(up.shape, down.shape, move.shape))
+    for n in range(-TERMS, TERMS + 1):
+        passed = move + 2 * n * (up + down)
+        mirrored = passed - 2.0 * up
+        total = total + 4 * n * n * _curvature(passed) - 4 * n * (n - 1) * _curvature(mirrored)
+    return np.asarray(np.log(np.maximum(total, 1e-12)))
+
+
+def _curvature(value: F64) -> F64:
+    square = value * value
+    return np.asarray((square - 1.0) * np.exp(-0.5 * square))

@@ -9,32 +9,57 @@ from hypothesis import strategies as st
 
 from apex_trader.market.synthetic.bridge import (
     MAX_CELLS,
+    MOST_LATE,
     STEPS,
-    cell_of,
     conditional_steps,
     draw_walks,
     lattice,
+    place_of,
 )
 
 FINE = 300
+
+
+def walks_of(
+    first: np.ndarray,
+    last: np.ndarray,
+    cells: np.ndarray,
+    chance: np.ndarray,
+    correlation: float,
+    rng: np.random.Generator,
+    late: np.ndarray | None = None,
+    early: np.ndarray | None = None,
+) -> np.ndarray:
+    """Walks of minutes whose gaps are unknown."""
+    minutes = first.shape[1]
+    nothing = np.zeros((2, minutes), np.int64)
+    return draw_walks(
+        first.astype(float), last.astype(float), cells, chance, np.ones((2, minutes)),
+        nothing if late is None else late, nothing if early is None else early,
+        np.full((2, minutes + 1), np.nan), np.zeros((2, minutes + 1)), correlation, rng,
+    )  # fmt: skip
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.data())
 def test_a_walk_meets_its_ends_and_touches_both_extremes(seed: int, data: st.DataObject) -> None:
     cells = data.draw(st.integers(2, MAX_CELLS))
-    first, last = (data.draw(st.integers(0, cells - 1)) for _ in range(2))
+    first, last = (data.draw(st.floats(-0.5, cells - 0.5)) for _ in range(2))
     chance = data.draw(st.floats(0.05, 0.8))
+    late, early = (data.draw(st.integers(0, MOST_LATE)) for _ in range(2))
     shape = np.ones((2, 1), np.int64)
-    walks = draw_walks(
+    walks = walks_of(
         first * shape, last * shape, cells * shape, chance * np.ones((2, 1)),
         data.draw(st.floats(-0.95, 0.95)), np.random.default_rng(seed),
+        late * np.array([[1], [0]]), early * np.array([[0], [1]]),
     )[:, 0]  # fmt: skip
-    np.testing.assert_array_equal(walks[:, 0], first)
-    np.testing.assert_array_equal(walks[:, -1], last)
+    assert (np.abs(walks[:, 0] - first) <= 1).all()
+    assert (np.abs(walks[:, -1] - last) <= 1).all()
     np.testing.assert_array_equal(walks.min(axis=1), 0)
     np.testing.assert_array_equal(walks.max(axis=1), cells - 1)
     assert np.abs(np.diff(walks, axis=1)).max() <= 1
+    assert (walks[0, :late] == walks[0, late]).all()
+    assert (walks[1, STEPS - early :] == walks[1, STEPS - early]).all()
 
 
 @settings(deadline=None)
@@ -77,13 +102,12 @@ def walked() -> np.ndarray:
     cells, chance = np.empty((2, minutes), np.int64), np.empty((2, minutes))
     for k in range(2):
         cells[k], chance[k] = lattice(reach[k], np.ones(minutes))
-    first = np.stack([cell_of(np.zeros(minutes), low[k], reach[k], cells[k]) for k in range(2)])
-    last = np.stack([cell_of(close[k], low[k], reach[k], cells[k]) for k in range(2)])
-    walks = draw_walks(first, last, cells, chance, 0.8, np.random.default_rng(0))
+    first = np.stack([place_of(np.zeros(minutes), low[k], reach[k], cells[k]) for k in range(2)])
+    last = np.stack([place_of(close[k], low[k], reach[k], cells[k]) for k in range(2)])
+    walks = walks_of(first, last, cells, chance, 0.8, np.random.default_rng(0))
     path = low[:, :, None] + (walks + 0.5) * (reach / cells)[:, :, None]
-    share = np.linspace(0, 1, STEPS + 1)
-    at_close = (close - path[:, :, -1])[:, :, None]
-    return path - path[:, :, :1] * (1 - share) + at_close * share
+    path[:, :, 0], path[:, :, -1] = 0.0, close
+    return path
 
 
 def test_inside_brownian_minutes_the_walk_is_brownian(walked: np.ndarray) -> None:
@@ -114,5 +138,28 @@ def test_a_flat_minute_stays_where_it_is() -> None:
     assert cells[0] == 1
     assert chance[0] == 0
     shape = np.zeros((2, 1), np.int64)
-    walks = draw_walks(shape, shape, shape + 1, np.zeros((2, 1)), 0.5, np.random.default_rng(0))
+    walks = walks_of(shape, shape, shape + 1, np.zeros((2, 1)), 0.5, np.random.default_rng(0))
     assert not walks.any()
+
+
+@pytest.mark.parametrize("behind", [1, 2, 10])
+@pytest.mark.parametrize("ahead", [2, 10, 40])
+def test_no_look_at_the_walk_so_far_foretells_it(
+    walked: np.ndarray, behind: int, ahead: int
+) -> None:
+    """Neither the last moves, nor an extreme just reached, nor the other symbol's moves. The walk
+    that met its close by a straight line within its cells had t = 10 for the last moves."""
+    rows = np.arange(10, STEPS - ahead)
+    for k in range(2):
+        path, other = walked[k], walked[1 - k]
+        rest = path[:, rows + ahead] - path[:, rows]
+        high = np.maximum.accumulate(path, axis=1)[:, rows]
+        low = np.minimum.accumulate(path, axis=1)[:, rows]
+        now = path[:, rows]
+        for signal in (
+            now - path[:, rows - behind],
+            other[:, rows] - other[:, rows - behind],
+            (now >= high - 1e-9).astype(float) - (now <= low + 1e-9),
+        ):
+            gain = (np.sign(signal) * rest).mean(axis=1)
+            assert abs(gain.mean()) < 4 * gain.std() / np.sqrt(len(gain))
