@@ -9,6 +9,7 @@ from typing import Any, Literal
 from actors.config import RolloutConfig
 from actors.replay.config import ReplayConfig
 from apex_trader.errors import ApexError, ConfigError
+from apex_trader.evaluation.confidence.config import ConfidenceConfig
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
@@ -215,6 +216,7 @@ class Config:
     exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
 

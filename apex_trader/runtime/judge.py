@@ -48,7 +48,10 @@ _WHOLE = 0.95
 #: How the warning begins that days were used before they were judged.
 IN_SAMPLE = "IN SAMPLE"
 #: What a run uses the days of each part for, apart from the test.
-_USES = {"extractor": "extractor", "agent": "agent", "validation": "choice of checkpoint"}
+_USES = {
+    "extractor": "extractor", "agent": "agent", "validation": "choice of checkpoint",
+    "calibration": "calibration of confidence",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which days serve what: extractor, reinforcement learning, validation, test – in this order."""
+"""Which days serve what, in this order: extractor, agent, validation, calibration, test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from apex_trader.errors import ApexError, ConfigError
 from apex_trader.time import DAY, day_start, format_date, parse_time
 
 #: What the days of a run serve, the last first.
-PERIODS = ("test", "validation", "agent", "extractor")
+PERIODS = ("test", "calibration", "validation", "agent", "extractor")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class PeriodsConfig:
     validation, test: shares of the days at the end, for choosing checkpoints and for the final
         figures. Either may be 0; then nothing is chosen or judged there.
     validation_start, test_start: dates instead of shares.
+    calibration: share of the validation days, the last of them, that choose no checkpoint: on them
+        the agent's confidence is calibrated. A single validation day chooses, and none calibrates.
     extractor: share of the remaining (training) days that the CNN is fitted on; the agent is
         trained on the rest.
     """
@@ -30,10 +32,11 @@ class PeriodsConfig:
     test: float = 0.15
     validation_start: str = ""
     test_start: str = ""
+    calibration: float = 0.5
     extractor: float = 0.4
 
     def __post_init__(self) -> None:
-        for name in ("validation", "test", "extractor"):
+        for name in ("validation", "test", "calibration", "extractor"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
                 raise ConfigError(f"periods.{name}", value, "a share from 0 to below 1")
@@ -56,8 +59,9 @@ class PeriodsConfig:
 class Periods:
     """Starts of UTC days (µs), each list ascending, no two overlapping.
 
-    agent_from: the agent's training uses no decision before it (the embargo: the extractor's
-    labels reach one longest horizon into the agent's first day).
+    validation: the days that checkpoints are chosen on. calibration: validation days that chose
+    nothing. agent_from: the agent's training uses no decision before it (the embargo: the
+    extractor's labels reach one longest horizon into the agent's first day).
     """
 
     extractor: tuple[int, ...]
@@ -65,11 +69,12 @@ class Periods:
     validation: tuple[int, ...]
     test: tuple[int, ...]
     agent_from: int
+    calibration: tuple[int, ...] = ()
 
     @property
     def all(self) -> tuple[int, ...]:
         """Every day, in order."""
-        return (*self.extractor, *self.agent, *self.validation, *self.test)
+        return tuple(day for name in reversed(PERIODS) for day in getattr(self, name))
 
     def days(self, period: str) -> tuple[int, ...]:
         """The days of a period of ``PERIODS``. ApexError when there is none of that name, or when
@@ -119,15 +124,18 @@ def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> 
         before_test, config.validation_start, config.validation, len(chosen)
     )
     training = [d for d in before_test if d < validation_from]
+    held = [d for d in before_test if d >= validation_from]
+    chooses = len(held) - min(round(config.calibration * len(held)), max(len(held) - 1, 0))
     count = round(config.extractor * len(training))
     if config.extractor > 0:
         count = min(max(count, 1), len(training))
     parts = Periods(
         extractor=tuple(training[:count]),
         agent=tuple(training[count:]),
-        validation=tuple(d for d in before_test if d >= validation_from),
+        validation=tuple(held[:chooses]),
         test=tuple(d for d in chosen if d >= test_from),
         agent_from=(training[count - 1] + DAY if count else 0) + longest_horizon,
+        calibration=tuple(held[chooses:]),
     )
     _check(parts, config, len(chosen))
     return parts

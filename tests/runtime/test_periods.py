@@ -24,13 +24,16 @@ def days(count: int) -> list[int]:
     st.floats(0, 0.6),
     st.floats(0, 0.6),
     st.floats(0, 0.9),
+    st.floats(0, 0.9),
 )
 def test_every_day_serves_one_purpose_and_time_runs_from_fitting_to_test(
-    numbers, validation, test, extractor
+    numbers, validation, test, extractor, calibration
 ):
     assume(validation + test < 1)
     known = [FIRST + k * DAY for k in sorted(numbers)]
-    config = PeriodsConfig(validation=validation, test=test, extractor=extractor)
+    config = PeriodsConfig(
+        validation=validation, test=test, extractor=extractor, calibration=calibration
+    )
     try:
         parts = split_days(known, config, HORIZON)
     except ApexError as error:
@@ -57,7 +60,7 @@ def test_dates_divide_where_they_say(count, before_test, before_validation):
     }
     parts = split_days(known, PeriodsConfig(**text), HORIZON)
     assert parts.test == tuple(known[test:])
-    assert parts.validation == tuple(known[validation:test])
+    assert (*parts.validation, *parts.calibration) == tuple(known[validation:test])
 
 
 def test_start_and_end_choose_the_days_and_the_end_is_not_among_them():
@@ -96,7 +99,13 @@ def test_a_test_that_would_begin_before_everything_leaves_nothing_to_train_on():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("validation", 1.0), ("test", -0.1), ("extractor", 1.0), ("start", "yesterday")],
+    [
+        ("validation", 1.0),
+        ("calibration", 1.0),
+        ("test", -0.1),
+        ("extractor", 1.0),
+        ("start", "yesterday"),
+    ],
 )
 def test_impossible_values_name_their_field(field, value):
     with pytest.raises(ConfigError, match=f"periods.{field}"):
@@ -134,7 +143,26 @@ def test_days_are_named_by_their_ends(count, text):
 def test_a_period_is_found_by_its_name_and_is_never_empty():
     parts = split_days(days(4), PeriodsConfig(validation=0, test=0.25), HORIZON)
     assert parts.days("test") == parts.test
-    with pytest.raises(ConfigError, match="one of test, validation, agent, extractor"):
+    with pytest.raises(ConfigError, match="one of test, calibration, validation, agent"):
         parts.days("agent_from")
     with pytest.raises(ApexError, match=r"no validation days; it has .*test 2024-01-04, 1 day"):
         parts.days("validation")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 30), st.floats(0, 0.99))
+def test_calibration_takes_the_last_validation_days_and_leaves_one_to_choose_on(count, share):
+    known = days(count + 2)
+    start, test = format_date(known[1]), format_date(known[-1])
+    config = PeriodsConfig(
+        validation_start=start, test_start=test, calibration=share, extractor=0.0
+    )
+    parts = split_days(known, config, HORIZON)
+    assert len(parts.validation) >= 1
+    assert len(parts.calibration) == min(round(share * count), count - 1)
+    assert not parts.calibration or max(parts.validation) < min(parts.calibration)
+
+
+def test_a_single_validation_day_chooses_and_none_calibrates():
+    parts = split_days(days(6), PeriodsConfig(validation=0.17, test=0.17), HORIZON)
+    assert (len(parts.validation), parts.calibration) == (1, ())
