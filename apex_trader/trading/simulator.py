@@ -194,9 +194,11 @@ def _write_terms(terms: F64, booked: Booked, mean: float, square: float, rate: f
 
 
 @njit(cache=True, nogil=True)
-def _advance(rows: Records, events: Records, lane: Record, held: NDArray[np.int8], account: Record,
-             wish: int, rules: Rules, weights: Weights, terms: F64) -> Booked:  # fmt: skip
-    """One decision of one lane; terms [T] are zero before."""
+def advance_lane(rows: Records, events: Records, lane: Record, held: NDArray[np.int8],
+                 account: Record, wish: int, rules: Rules, weights: Weights,
+                 terms: F64) -> Booked:  # fmt: skip
+    """One decision of one lane, for kernels: ``wish`` is the position asked for, terms [T] are zero
+    before, held the positions of the lane's day by row (empty while the pivot bonus is off)."""
     now = rows[lane.row]
     later = rows[now.next_row]
     mean, square = account.first_moment, account.second_moment
@@ -226,8 +228,8 @@ def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8]
         if lane.ended == 1:
             continue
         wish = wanted[account.position + 1, actions[k]]
-        booked = _advance(rows, events, lane, held[k], account, wish, rules, weights,
-                          out.terms[k])  # fmt: skip
+        booked = advance_lane(rows, events, lane, held[k], account, wish, rules, weights,
+                              out.terms[k])  # fmt: skip
         out.next_row[k] = lane.row
         out.terminated[k] = booked.ruined
         out.truncated[k] = lane.ended == 1 and not booked.ruined
@@ -253,8 +255,8 @@ def _imagine(rows: Records, events: Records, lanes: Records, held: NDArray[np.in
             while taken < steps and lane[0].ended == 0:
                 terms[:] = 0.0
                 wish = wanted[account[0].position + 1, action]
-                booked = _advance(rows, events, lane[0], held[k], account[0], wish, rules, weights,
-                                  terms)  # fmt: skip
+                booked = advance_lane(rows, events, lane[0], held[k], account[0], wish, rules,
+                                      weights, terms)  # fmt: skip
                 out.reward[k, action] += discount * terms.sum()
                 out.profit[k, action] |= booked.held >= 0 and booked.trip > 0.0
                 discount *= gamma
