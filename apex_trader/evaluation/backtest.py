@@ -9,18 +9,18 @@ that exit's fee and slippage, so that holding on never looks cheaper than closin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError
-from apex_trader.evaluation.policies import Policy
+from apex_trader.evaluation.account_walk import AccountWalk, Choice
+from apex_trader.evaluation.journal import ENTRY, Journal, record_of
+from apex_trader.evaluation.policies import Planned, Policy
 from apex_trader.evaluation.record import Record
-from apex_trader.evaluation.trips import BOOKS, COST_BOOKS, EQUITY, QUANTITY, TripLog
 from apex_trader.state.segment import Segment
-from apex_trader.trading.account import ACCOUNT, Rules, executed_price
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.rewards import TERMS
@@ -29,7 +29,8 @@ from apex_trader.trading.simulator import Simulator, Step
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-_COLUMNS = np.array([(ACCOUNT.names or ()).index(name) for name in BOOKS])
+#: Cost of an entry → the account's total of it.
+_COSTS = {"fee": "fee", "slippage": "slippage", "funding": "paid"}
 
 
 def episode_starts(path: MarketPath) -> I64:
@@ -45,23 +46,26 @@ def run_continuous(
 ) -> Record:
     """One account over the whole path, which must be in time order. Stops at ruin.
 
-    Raises ApexError when the path has no decision.
+    What a kernel can follow (``policies.Planned``) runs in one. Raises ApexError when the path has
+    no decision.
     """
     starts = _starts(path)
+    if isinstance(policy, Planned):
+        walk = AccountWalk(path, starts, trading, reward)
+        walk.go(Choice.of_plan(policy.plan(len(path))), len(path))
+        return record_of(walk.journal(), path, trading, policy.name)
     simulator = Simulator(path, trading, reward, lanes=1)
     lane = np.zeros(1, np.int64)
     simulator.reset(lane, starts[:1])
-    log = _Log(path, simulator)
+    log = _Log(simulator)
     for number, start in enumerate(starts):
         if number > 0:
-            simulator.carry(lane, np.array([start]))
-            log.jump(_books(simulator)[0], start, bool(simulator.ended[0]))
+            log.jump(simulator.carry(lane, np.array([start])), number)
         while not simulator.ended[0]:
-            step = _advance(simulator, policy)
-            log.step(step, _books(simulator)[0], number)
+            log.step(_advance(simulator, policy), np.array([number]))
         if log.ruined:
             break
-    return log.record(policy.name)
+    return record_of(log.journals()[0], path, trading, policy.name)
 
 
 def run_episodes(
@@ -74,13 +78,10 @@ def run_episodes(
     starts = _starts(path)
     simulator = Simulator(path, trading, reward, lanes=len(starts))
     simulator.reset(np.arange(len(starts)), starts)
-    logs = [_Log(path, simulator, lane) for lane in range(len(starts))]
+    log = _Log(simulator)
     while not simulator.ended.all():
-        step = _advance(simulator, policy)
-        books = _books(simulator)
-        for lane in np.flatnonzero(step.active):
-            logs[lane].step(step, books[lane], int(lane))
-    return [log.record(policy.name) for log in logs]
+        log.step(_advance(simulator, policy), np.arange(len(starts)))
+    return [record_of(journal, path, trading, policy.name) for journal in log.journals()]
 
 
 def path_of(segments: Sequence[Segment]) -> MarketPath:
@@ -94,14 +95,6 @@ def path_of(segments: Sequence[Segment]) -> MarketPath:
             "another period"
         )
     return path
-
-
-def exit_costs(quantity: float, log_price: float, rules: Rules) -> F64:
-    """[3] fee, slippage and funding, quote currency, of leaving a signed quantity at a price."""
-    price = math.exp(log_price)
-    executed = executed_price(price, -1 if quantity > 0.0 else 1, rules)
-    slippage = abs(quantity) * abs(executed - price)
-    return np.array([rules.fee * abs(quantity) * executed, slippage, 0.0])
 
 
 def _starts(path: MarketPath) -> I64:
@@ -121,101 +114,61 @@ def _advance(simulator: Simulator, policy: Policy) -> Step:
     return simulator.step(actions, idle=True)
 
 
-def _books(simulator: Simulator) -> F64:
-    """[L, len(BOOKS)]: what a log reads of each account, a copy."""
-    # Every field of an account is 8 bytes: one gather instead of seven slow record accesses.
-    fields = np.asarray(simulator.ledger).view(np.float64).reshape(simulator.lanes, -1)
-    books: F64 = fields[:, _COLUMNS]
-    return books
-
-
 class _Log:
-    """Collects one lane's steps into a record. The lane has just been reset."""
+    """Collects the steps of all lanes of a simulator that has just been reset."""
 
-    def __init__(self, path: MarketPath, simulator: Simulator, lane: int = 0) -> None:
-        self._path, self._lane = path.arrays.view(np.ndarray), lane
-        self._rules = Rules.of(simulator.config)
-        self._books = _books(simulator)[lane]
-        self._start = self._equity = float(self._books[EQUITY])
-        self._gross = 1.0
-        self._jumped = np.zeros(3)
-        self._rows: list[list[float]] = []
-        self._terms: list[NDArray[np.float64]] = []
-        self._trips = TripLog()
-        self.ruined = False
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._books = self._read()
+        self._entries: list[NDArray[Any]] = []
+        self._terms: list[F64] = []
+        self._lanes: list[I64] = []
 
-    def jump(self, books: F64, row: int, ruined: bool) -> None:
-        """The account was carried over a gap to ``row``; what that cost joins the next step."""
-        costs = books[COST_BOOKS] - self._books[COST_BOOKS]
-        change = float(books[EQUITY]) - self._equity
-        self._gross *= 1.0 + (change + costs.sum()) / self._equity
-        ts = int(self._path["ts"][row])
-        self._trips.jump(self._books, books, ts)
-        self._books, self._equity, self.ruined = books, float(books[EQUITY]), ruined
-        self._jumped = costs / self._start
-        if ruined:  # there is no next step
-            self._rows[-1][2], self._rows[-1][4] = 0.0, self._gross
-            self._amend(self._jumped)
+    @property
+    def ruined(self) -> bool:
+        """The last entry liquidated the account."""
+        return bool(self._entries[-1]["ruined"].any())
 
-    def step(self, step: Step, books: F64, episode: int) -> None:
-        """Take one step of the lane; ``books`` are its account after it."""
-        k = self._lane
-        now, later = self._path[step.row[k]], self._path[step.next_row[k]]
-        self._trips.step(self._books, books, now, later, float(self._equity))
-        self._gross *= 1.0 + step.pnl[k] / self._equity
-        self._equity, self._books = float(step.equity[k]), books
-        self.ruined = bool(step.terminated[k])
-        costs = step.costs[k] / self._start + self._jumped
-        self._jumped = np.zeros(3)
-        self._rows.append(
-            [
-                float(step.row[k]),
-                float(step.action[k]),
-                float(step.next_account[k, 0]),
-                self._equity / self._start,
-                self._gross,
-                *costs.tolist(),
-                float(step.traded[k]),
-                float(episode),
-                float(step.next_row[k]),
-            ]
-        )
-        self._terms.append(step.terms[k])
+    def jump(self, change: F64, episode: int) -> None:
+        """The only account was carried over a gap; ``change`` [1] of its equity, costs deducted."""
+        entry = np.zeros(1, ENTRY)
+        books = self._read()
+        for kind, total in _COSTS.items():
+            entry[kind] = books[total] - self._books[total]
+        costs = entry["fee"] + entry["slippage"] + entry["funding"]
+        entry["pnl"], entry["jump"], entry["episode"] = change + costs, 1, episode
+        entry["row"] = self._entries[-1]["next_row"]
+        entry["next_row"] = self._simulator.rows
+        entry["ruined"] = self._simulator.ended
+        self._add(entry, np.zeros((1, len(TERMS))), np.zeros(1, np.int64), books)
 
-    def _amend(self, costs: F64) -> None:
-        """Puts the equity that there is now, and costs [3] more, into the last row."""
-        last = self._rows[-1]
-        last[3] = self._equity / self._start
-        last[5:8] = (np.array(last[5:8]) + costs).tolist()
+    def step(self, step: Step, episode: I64) -> None:
+        """Take one step of every lane that was going; episode [L]: the number of each one's."""
+        lanes = np.flatnonzero(step.active)
+        entries = np.zeros(len(lanes), ENTRY)
+        for name in ("row", "next_row", "action", "transactions", "pnl"):
+            entries[name] = getattr(step, name)[lanes]
+        entries["fee"], entries["slippage"], entries["funding"] = step.costs[lanes].T
+        entries["episode"], entries["ruined"] = episode[lanes], step.terminated[lanes]
+        self._add(entries, step.terms[lanes], lanes, self._read())
 
-    def _leave(self) -> None:
-        """Values the position that is left as if it was closed at the last row's mark."""
-        row = self._path[int(self._rows[-1][10])]
-        costs = exit_costs(float(self._books[QUANTITY]), float(row["mark"]), self._rules)
-        self._trips.end(self._books, row, float(costs.sum()))
-        self._equity -= float(costs.sum())
-        self._amend(costs / self._start)
+    def journals(self) -> list[Journal]:
+        """The journal of each lane."""
+        lanes = np.concatenate(self._lanes)
+        order = np.argsort(lanes, kind="stable")
+        cuts = np.cumsum(np.bincount(lanes, minlength=self._simulator.lanes))[:-1]
+        entries = np.split(np.concatenate(self._entries)[order], cuts)
+        terms = np.split(np.concatenate(self._terms)[order], cuts)
+        return [Journal(*both) for both in zip(entries, terms, strict=True)]
 
-    def record(self, name: str) -> Record:
-        """The record of all steps, to be asked for once: the account is wound up."""
-        self._leave()
-        columns = np.array(self._rows, np.float64).T
-        rows = columns[0].astype(np.int64)
-        terms = np.array(self._terms)
-        return Record(
-            name=name,
-            ts=self._path["ts"][rows],
-            mark=np.exp(self._path["mark"][rows]),
-            action=columns[1].astype(np.uint8),
-            position=columns[2],
-            equity=columns[3],
-            gross=columns[4],
-            fee=columns[5],
-            slippage=columns[6],
-            funding=columns[7],
-            traded=columns[8].astype(np.bool_),
-            episode=columns[9].astype(np.int32),
-            terms={term: terms[:, i] for i, term in enumerate(TERMS)},
-            trips=self._trips.table(),
-            ruined=self.ruined,
-        )
+    def _add(self, entries: NDArray[Any], terms: F64, lanes: I64, books: NDArray[Any]) -> None:
+        for name in ("position", "equity", "quantity", "entry_price", "realised"):
+            entries[name] = books[name][lanes]
+        self._books = books
+        self._entries.append(entries)
+        self._terms.append(terms)
+        self._lanes.append(lanes)
+
+    def _read(self) -> NDArray[Any]:
+        """[L] the accounts, a copy."""
+        return self._simulator.ledger.view(np.ndarray).copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from apex_trader.trading.actions import Actions
 
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 
 
 class Policy(Protocol):
@@ -30,6 +31,30 @@ class Policy(Protocol):
         """
 
 
+@runtime_checkable
+class Planned(Protocol):
+    """A policy that looks at row and position alone: its whole plan is known beforehand."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        ...
+
+    def plan(self, rows: int) -> U8:
+        """[rows, 3] the action for each row of a path and each position + 1."""
+
+
+def towards(actions: Actions) -> U8:
+    """[3, 3] the action, by position held + 1 and position wanted + 1, that comes nearest to the
+    wanted one."""
+    table = np.zeros((3, 3), np.uint8)
+    for held in range(3):
+        reached = actions.wanted[held].astype(int)
+        for wanted in (-1, 0, 1):
+            table[held, wanted + 1] = np.argmin(np.abs(reached - wanted))
+    return table
+
+
 @dataclass(frozen=True)
 class HoldPolicy:
     """Takes one position and keeps it: flat (0), buy and hold (1), sell and hold (−1)."""
@@ -42,15 +67,14 @@ class HoldPolicy:
         """See ``Policy.act``."""
         return self._best[positions + 1]
 
-    @cached_property
-    def _best(self) -> NDArray[np.uint8]:
-        """[3] the action in each position −1, 0, 1."""
-        return np.array([self._towards(held) for held in (-1, 0, 1)], np.uint8)
+    def plan(self, rows: int) -> U8:
+        """See ``Planned.plan``."""
+        return np.broadcast_to(self._best, (rows, 3))
 
-    def _towards(self, held: int) -> int:
-        """The action whose wanted position is nearest to the one to keep."""
-        wanted = self.actions.wanted[held + 1].astype(int)
-        return int(np.argmin(np.abs(wanted - self.position)))
+    @cached_property
+    def _best(self) -> U8:
+        """[3] the action in each position −1, 0, 1."""
+        return towards(self.actions)[:, self.position + 1]
 
 
 def hold_baselines(actions: Actions) -> list[HoldPolicy]:

@@ -8,11 +8,11 @@ import pytest
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import (
     episode_starts,
-    exit_costs,
     path_of,
     run_continuous,
     run_episodes,
 )
+from apex_trader.evaluation.journal import exit_costs
 from apex_trader.evaluation.policies import hold_baselines
 from apex_trader.trading.account import Rules
 from apex_trader.trading.actions import Actions

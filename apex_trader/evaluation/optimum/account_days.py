@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from apex_trader.evaluation.backtest import episode_starts, exit_costs
+from apex_trader.evaluation.backtest import episode_starts
+from apex_trader.evaluation.journal import exit_costs
 from apex_trader.evaluation.optimum.policy import TablePolicy
 from apex_trader.time import DAY
 from apex_trader.trading.account import ACCOUNT, Ledger, MarketStep, Rules, book, new_ledger

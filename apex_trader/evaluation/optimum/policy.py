@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from apex_trader.errors import ApexError
 from apex_trader.trading.actions import Actions
 
 F64 = NDArray[np.float64]
@@ -27,6 +28,14 @@ class TablePolicy:
     def act(self, rows: I64, accounts: NDArray[np.float32], positions: I64) -> U8:
         """See ``policies.Policy.act``."""
         return self.best[rows, positions + 1]
+
+    def plan(self, rows: int) -> U8:
+        """See ``policies.Planned.plan``. ApexError for a path of another length."""
+        if rows != len(self.best):
+            raise ApexError(
+                f"{self.name} was planned for a path of {len(self.best)} rows, not {rows}"
+            )
+        return self.best
 
 
 def best_actions(value: F64, actions: Actions) -> U8:
