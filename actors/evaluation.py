@@ -46,11 +46,15 @@ class GreedyPolicy:
         accounts: NDArray[np.float32],
         positions: NDArray[np.int64],
     ) -> NDArray[np.uint8]:
-        """See ``apex_trader.evaluation.policies.Policy.act``.
+        """See ``apex_trader.evaluation.policies.Policy.act``. ApexError as in ``values``."""
+        return greedy(self.values(rows, accounts))
+
+    def values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Q [k, actions] at global rows [k] with account features [k, 8].
 
         ApexError when a value is not finite: the weights diverged, or CNN rows are missing.
         """
-        q = self.q_values(rows, accounts).cpu().numpy()
+        q: NDArray[np.float32] = self.q_values(rows, accounts).cpu().numpy()
         if not np.isfinite(q).all():
             row = int(rows[~np.isfinite(q).all(1)][0])
             raise ApexError(
@@ -58,7 +62,7 @@ class GreedyPolicy:
                 "diverged (lower learner.learning_rate), or the CNN rows of that segment were "
                 "never written"
             )
-        return greedy(q)
+        return q
 
     @torch.inference_mode()
     def q_values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> Tensor:
