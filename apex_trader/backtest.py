@@ -8,7 +8,7 @@
     python -m apex_trader.backtest run=DIR checkpoint=latest out=DIR
 
 run         the run's folder
-period      test (default), validation, agent or extractor: days as the run divided them
+period      test (default), calibration, validation, agent or extractor, as the run divided them
 from, to    dates of a period of its own instead; to is the day after the last (default: all)
 checkpoint  best (on validation, the default), latest, or a name such as step-002000
 out         where report.html and result.json go (default: a new folder in DIR/backtests)

@@ -60,7 +60,7 @@ def test_days_that_were_used_before_are_said_in_the_table_the_report_and_the_res
         (["run=nowhere"], "nowhere holds no run (the folder does not exist)"),
         (["nowhere"], "write name=value"),
         (["run={run}", "perod=test"], "did you mean period?"),
-        (["run={run}", "period=tests"], "one of test, validation, agent, extractor"),
+        (["run={run}", "period=tests"], "one of test, calibration, validation, agent, extractor"),
         (["run={run}", "form=2024-01-05"], "did you mean from?"),
         (["run={run}", "from=yesterday"], "'yesterday' is not a time"),
         (["run={run}", "from=2024-01-06", "to=2024-01-05"], "a day after from=2024-01-06"),

@@ -95,17 +95,10 @@ def judge(
     advance: told how much is done, up to ``JUDGE_STEPS``. Raises ApexError when nothing can be
     decided in the period.
     """
-    segments, rows, cnn = [], [], CnnRows(agent.extractor)
-    for done, number in enumerate(sorted(numbers, key=lambda n: data.registry.days[n])):
-        advance(_BUILDING * done / len(numbers))
-        segments.append(data.segment(number))
-        rows.append(cnn.of(segments[-1]))
-    tables = tables_with_cnn(segments, data.schema, rows, cnn.version)
-    actions = Actions.of(trading)
-    network = DuelingQNetwork(data.schema, actions.size, config.network)
-    network.load_state_dict(dict(agent.weights))
+    segments, tables = market_of(data, agent, numbers, advance)
     path = path_of(segments)
-    policies: list[Policy] = [GreedyPolicy(network, tables), *hold_baselines(actions)]
+    greedy = GreedyPolicy(network_of(config, data, agent), tables)
+    policies: list[Policy] = [greedy, *hold_baselines(Actions.of(trading))]
     records = []
     for done, policy in enumerate(policies):
         advance(_BUILDING + (JUDGE_STEPS - _BUILDING) * done / len(policies))
@@ -118,6 +111,28 @@ def judge(
         *decision_notes(np.concatenate([s.decisions.decidable for s in segments])),
     ]
     return Judgement(records, figures, segments, tables, notes)
+
+
+def market_of(
+    data: MarketData,
+    agent: Agent,
+    numbers: Sequence[int],
+    advance: Callable[[float], None] = lambda done: None,
+) -> tuple[list[Segment], MarketTables]:
+    """Segments by number, in time order, and their tables with the agent's CNN rows."""
+    segments, rows, cnn = [], [], CnnRows(agent.extractor)
+    for done, number in enumerate(sorted(numbers, key=lambda n: data.registry.days[n])):
+        advance(_BUILDING * done / len(numbers))
+        segments.append(data.segment(number))
+        rows.append(cnn.of(segments[-1]))
+    return segments, tables_with_cnn(segments, data.schema, rows, cnn.version)
+
+
+def network_of(config: Config, data: MarketData, agent: Agent) -> DuelingQNetwork:
+    """The agent's network with its weights."""
+    network = DuelingQNetwork(data.schema, Actions.of(config.trading).size, config.network)
+    network.load_state_dict(dict(agent.weights))
+    return network
 
 
 def result_of(
