@@ -3,7 +3,8 @@
     python -m tests.local_exchange --store DIR --markets binance:ETHUSDT,binance:BTCUSDT --port 8765
 
 Its market lives: the clock starts at the first trade (or --start) and runs at --speed; --at-end
-serves everything as history instead. Stop it with Ctrl-C.
+serves everything as history instead. Stop it with Ctrl-C. At --speed N a feed hears N seconds a
+second: it follows the clock, and closes every second whole (up to about 50).
 """
 
 from __future__ import annotations

@@ -22,11 +22,17 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock as it was at first, and steady from then on.
+
+    Whoever sets the machine's clock (NTP, a person) moves no time that was measured before.
+    """
+
+    def __init__(self) -> None:
+        self._origin = time.time_ns() - time.monotonic_ns()
 
     def now(self) -> int:
         """Local time, µs UTC."""
-        return time.time_ns() // 1000
+        return (self._origin + time.monotonic_ns()) // 1000
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

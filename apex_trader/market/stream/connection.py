@@ -44,6 +44,13 @@ class Subscribed:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """At this local time (µs) the socket said something that cannot be read."""
+
+    at: int
+
+
+@dataclass(frozen=True)
 class Ponged:
     """The socket had said everything that there was at this local time (µs)."""
 
@@ -57,7 +64,7 @@ class Lost:
     reason: str
 
 
-Event: TypeAlias = Arrived | Subscribed | Ponged | Lost
+Event: TypeAlias = Arrived | Subscribed | Unread | Ponged | Lost
 
 
 class Connection:
@@ -193,6 +200,7 @@ class Connection:
                 handle(frame)
             except Exception as error:
                 self.garbage += 1
+                self._happened(Unread(self._clock.now()))
                 _log.debug("%s: a frame that cannot be read (%r)", self._client.id, error)
             else:
                 self._heard(frame)

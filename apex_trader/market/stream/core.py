@@ -13,7 +13,14 @@ from apex_trader.market.kinds import concatenate
 from apex_trader.market.stream.batch import LiveSeconds
 from apex_trader.market.stream.clock import Clock, micros
 from apex_trader.market.stream.config import StreamConfig
-from apex_trader.market.stream.connection import Arrived, Connection, Lost, Ponged, Subscribed
+from apex_trader.market.stream.connection import (
+    Arrived,
+    Connection,
+    Lost,
+    Ponged,
+    Subscribed,
+    Unread,
+)
 from apex_trader.market.stream.health import Health
 from apex_trader.market.stream.lane import Revisions
 from apex_trader.market.stream.market import StreamedMarket
@@ -24,8 +31,8 @@ from apex_trader.time import MINUTE, SECOND
 
 #: Longest batch (µs): after an outage seconds come in pieces.
 LONGEST = 10 * MINUTE
-#: A trade further than this (µs) in the exchange's future is no trade; less may be a local clock
-#: that was set back and not measured since.
+#: A trade further than this (µs) in the exchange's future is no trade; less may be a clock that
+#: was not measured since it moved.
 FUTURE = MINUTE
 
 
@@ -131,12 +138,14 @@ class FeedCore:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _note(self, market: StreamedMarket, event: Lost | Subscribed | Ponged) -> None:
+    def _note(self, market: StreamedMarket, event: Lost | Subscribed | Unread | Ponged) -> None:
         if isinstance(event, Lost):
             market.lost()
             self.watermark.lost(market.name)
         elif isinstance(event, Subscribed):
             market.subscribed(event.at)
+        elif isinstance(event, Unread):
+            market.doubted(event.at)
         else:
             self.watermark.heard(market.name, market.venue.skew.surely_past(event.sent))
 
@@ -147,7 +156,12 @@ class FeedCore:
             trades = self._read(market, arrived, connection)
             now = market.venue.now() + market.venue.skew.error
             self._take_times(market, arrived, trades)
-            self.released(market, market.sequence.offer(trades, now + FUTURE))
+            garbage = market.sequence.counts.garbage
+            released = market.sequence.offer(trades, now + FUTURE)
+            if len(trades) < len(arrived) or market.sequence.counts.garbage > garbage:
+                # Nothing may close as whole before REST has told what was thrown away.
+                market.doubted(arrived[-1].at)
+            self.released(market, released)
             past = trades.ts[trades.ts <= now]
             latest = max(latest, int(past.max()) if len(past) else 0)
         # One socket: what it said of one market was said after everything before of the others.

@@ -66,6 +66,11 @@ class StreamedMarket:
         """The socket says everything from local time ``at`` (µs) on."""
         self.joins_at, self.joined, self.last_sign = at, False, at
 
+    def doubted(self, at: int) -> None:
+        """Something that was said by local time ``at`` (µs) could not be used: REST knows it."""
+        if self.joins_at is not None:
+            self.joins_at, self.joined = max(self.joins_at, at), False
+
     def lost(self) -> None:
         """The socket is gone."""
         self.joins_at, self.joined = None, False

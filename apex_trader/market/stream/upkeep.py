@@ -18,6 +18,8 @@ from apex_trader.time import SECOND
 
 #: Seconds between questions for funding payments: while one is due, and otherwise.
 FUNDING_DUE, FUNDING_QUIET = 1.0, 300.0
+#: Seconds between looks at whether what arrives contradicts the exchange's clock.
+CLOCK_LOOK = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -37,9 +39,15 @@ class Upkeep:
                 await connection.ping(self._config.stall)
 
     async def measure(self, venue: Venue) -> None:
-        """Follow the exchange's clock."""
+        """Follow the exchange's clock: now and then, and at once when it is in doubt."""
+        pause = min(CLOCK_LOOK, self._config.skew)
+        waited = 0.0
         while True:
-            await self._clock.sleep(self._config.skew)
+            await self._clock.sleep(pause)
+            waited += pause
+            if waited < self._config.skew and not venue.skew.in_doubt:
+                continue
+            waited = 0.0
             try:
                 await venue.measure()
             except ApexError as error:

@@ -19,6 +19,8 @@ from apex_trader.time import SECOND
 
 #: Round trips at the start: enough for a median.
 FIRST_TRIPS = 3
+#: Round trips at a time at most: a second one confirms what contradicts those before.
+CONFIRMING_TRIPS = 3
 
 
 class Venue:
@@ -61,9 +63,12 @@ class Venue:
 
     async def measure(self) -> None:
         """Compare the exchange's clock with the local one."""
-        sent = self._clock.now()
-        exchange = await self.pages.time()
-        self.skew.measured(sent, self._clock.now(), exchange)
+        for _ in range(CONFIRMING_TRIPS):
+            sent = self._clock.now()
+            exchange = await self.pages.time()
+            self.skew.measured(sent, self._clock.now(), exchange)
+            if self.skew.settled:
+                return
 
     def now(self) -> int:
         """The exchange's time, µs."""

@@ -65,3 +65,37 @@ def test_a_clock_that_was_set_back_during_a_round_trip_measures_nothing() -> Non
     skew.measured(MONDAY, MONDAY - 5, MONDAY)
     assert not skew.known
     assert skew.offset == skew.error == 0
+
+
+def test_a_clock_that_was_set_is_followed_after_two_round_trips() -> None:
+    skew = ClockSkew()
+    for k in range(9):
+        skew.measured(MONDAY + k, MONDAY + k + 20_000, MONDAY + k + 10_000)
+    skew.arrived(MONDAY + 1_000, MONDAY + 5_000)
+    for moved in (120_000_000, -3_600_000_000):
+        before = skew.offset
+        skew.measured(MONDAY, MONDAY + 20_000, MONDAY + 10_000 + moved)
+        assert not skew.settled
+        assert skew.offset == before
+        skew.measured(MONDAY, MONDAY + 20_000, MONDAY + 10_000 + moved)
+        assert skew.settled
+        assert skew.offset == moved
+
+
+def test_one_wrong_answer_about_the_time_moves_nothing() -> None:
+    skew = ClockSkew()
+    for k in range(9):
+        wrong = (3_600_000_000, 0, -3_600_000_000, 3_600_000_000)[k - 3] if 3 <= k < 7 else 0
+        skew.measured(MONDAY + k, MONDAY + k + 20_000, MONDAY + k + 10_000 + wrong)
+        assert skew.offset == 0
+
+
+@given(st.integers(-20_000_000, 20_000_000))
+def test_what_arrives_far_too_early_or_late_puts_the_clock_in_doubt(early: int) -> None:
+    skew = ClockSkew()
+    skew.measured(MONDAY, MONDAY + 20_000, MONDAY + 10_000)
+    skew.arrived(MONDAY + early, MONDAY)
+    assert skew.in_doubt == (abs(early) > 1_010_000)
+    assert (skew.surely_past(MONDAY) == 0) == skew.in_doubt
+    skew.measured(MONDAY, MONDAY + 20_000, MONDAY + 10_000)
+    assert not skew.in_doubt
