@@ -25,6 +25,8 @@ class LearnerConfig:
     target_update: "soft" (target ← target + rate·(online − target) after each update) or
         "periodic" (a copy every target_period updates, as in Mnih et al. 2015).
     target_rate, target_period: see target_update.
+    average_updates: updates over which the weights that are judged are averaged; 1 judges the
+        newest as they are.
     mirror_share: share of each batch that is turned upside down, chosen at random, 0…1.
     precision: "float32"; "bf16" (autocast; weights, Adam moments and TD errors stay float32); or
         "auto": bf16 on a GPU that has it, float32 elsewhere.
@@ -46,6 +48,7 @@ class LearnerConfig:
     target_update: str = "soft"
     target_rate: float = 0.005
     target_period: int = 2500
+    average_updates: int = 500
     mirror_share: float = 0.5
     precision: str = "auto"
     compile: str = "auto"
@@ -60,6 +63,7 @@ class LearnerConfig:
         for name in (
             "batch_size",
             "target_period",
+            "average_updates",
             "metrics_every",
             "publish_every",
             "arena_bytes",

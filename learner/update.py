@@ -25,6 +25,7 @@ from apex_trader.state.gather import gather
 from apex_trader.state.mirror import mirror_account
 from apex_trader.trading.potentials import PotentialWeights, shaping
 from learner.arena import DeviceArena
+from learner.average import WeightAverage
 from learner.batch import Batch, BatchArrays, BatchStaging
 from learner.config import LearnerConfig
 from learner.cuda_graph import UpdateGraph
@@ -82,6 +83,7 @@ class Learner:
         self.device = arena.tables.device
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
+        self._average = WeightAverage(self.network, config.average_updates)
         self.arena, self.config = arena, config
         self.precision = resolve_precision(config.precision, self.device)
         self.updates = 0
@@ -121,10 +123,16 @@ class Learner:
             )
         self._ages.add(sample)
         self._staging.put(self._arrays(sample))
+        self._average.begin(self.updates)
         self._graph.run(self._step)
         self.updates += 1
         self._update_target_periodically()
         return Priorities.start(sample.shard, sample.slot, sample.generation, self._priority)
+
+    @property
+    def judged(self) -> DuelingQNetwork:
+        """The network whose weights are judged, saved for use and traded: see WeightAverage."""
+        return self._average.network
 
     @property
     def metrics_due(self) -> bool:
@@ -167,6 +175,7 @@ class Learner:
         return {
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
+            "average": self.judged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.bit_generator.state,
             "updates": self.updates,
@@ -177,6 +186,7 @@ class Learner:
         """Continue from ``state_dict``. The configuration's learning rate and decay apply."""
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
+        self.judged.load_state_dict(state["average"])
         # torch replaces the groups' settings too; those of this run's configuration stay.
         settings = [
             {k: v for k, v in group.items() if k != "params"}
@@ -236,6 +246,7 @@ class Learner:
         skipped = (~(torch.isfinite(norm) & torch.isfinite(result.loss))).float()
         skip_where(self._optimizer, skipped)
         self._optimizer.step()
+        self._average.follow(list(self.network.parameters()))
         if self.config.target_update == "soft":
             self._track_target()
         self._priority.copy_(result.td_error.abs().mean(1))

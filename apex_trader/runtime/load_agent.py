@@ -30,7 +30,7 @@ def load_agent(folder: RunFolder, schema: Schema, which: str = "best") -> Agent:
         )
     run = checkpoint.json("run.json")
     return Agent(
-        checkpoint.state("learner.pt")["network"],
+        checkpoint.state("learner.pt")["average"],
         load_extractor(folder, schema, run["extractor"]),
         int(run["updates"]),
         checkpoint.name,

@@ -130,7 +130,7 @@ class LearnerActor(Part):
         return self._learner is not None
 
     def snapshot(self) -> tuple[dict[str, Any] | str, dict[str, Any] | None]:
-        """({"updates", and as bytes "learner", "publisher"}, the online network's tensors)."""
+        """({"updates", and as bytes "learner", "publisher"}, the judged weights' tensors)."""
         if self._learner is None:
             return NOT_STARTED, None
         snapshot = {
@@ -138,7 +138,7 @@ class LearnerActor(Part):
             "learner": state_bytes(self._learner.state_dict()),
             "publisher": state_bytes(self._publisher.state_dict()),
         }
-        network = self._learner.network
+        network = self._learner.judged
         return snapshot, {k: v.detach().cpu() for k, v in network.state_dict().items()}
 
     def post_weights(self) -> None:

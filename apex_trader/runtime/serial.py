@@ -349,7 +349,7 @@ class SerialRun:
         if self.evaluator is None or self.progress.marks.get("evaluated") == self.learner.updates:
             return
         self.progress.marks["evaluated"] = self.learner.updates
-        figures = self.evaluator.evaluate(self.learner.network.state_dict(), self.learner.updates)
+        figures = self.evaluator.evaluate(self.learner.judged.state_dict(), self.learner.updates)
         if self.session.log_evaluation(self.progress, figures):
             self._save(best=self.progress.best)
 

@@ -289,6 +289,16 @@ def test_the_target_network_is_copied_every_period(arena: DeviceArena) -> None:
         assert torch.equal(now, start if done < 3 else online)
 
 
+def test_the_judged_weights_are_the_mean_of_those_of_the_updates(arena: DeviceArena) -> None:
+    subject = learner(arena, dataclasses.replace(CONFIG, average_updates=10))
+    seen = []
+    for i in range(4):
+        subject.update(random_sample(SIZE, seed=i))
+        seen.append(torch.cat([p.detach().flatten() for p in subject.network.parameters()]))
+    judged = torch.cat([p.flatten() for p in subject.judged.parameters()])
+    torch.testing.assert_close(judged, torch.stack(seen).mean(0), rtol=1e-4, atol=1e-6)
+
+
 def test_the_same_seed_gives_the_same_bits(arena: DeviceArena) -> None:
     results = []
     for _ in range(2):
@@ -315,8 +325,9 @@ def test_a_restored_learner_goes_on_with_the_same_bits(
     for i in range(3, 6):
         sample = random_sample(SIZE, seed=i)
         np.testing.assert_array_equal(first.update(sample).value, second.update(sample).value)
-    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
-        assert torch.equal(a, b)
+    for name in ("network", "target", "judged"):
+        parameters = (getattr(subject, name).parameters() for subject in (first, second))
+        assert all(torch.equal(a, b) for a, b in zip(*parameters, strict=True))
 
 
 def test_the_configured_learning_rate_holds_after_a_resume(arena: DeviceArena) -> None:

@@ -106,7 +106,7 @@ def _moved(line: Pipeline, made: Transitions) -> Bool:
     rollout = line.run.rollout
     steps = np.full(len(made), rollout.config.n_step)
     # Of several outcomes those that did not end in ruin have the same discount.
-    discount = made.discount.reshape(len(made), -1).max(1)
+    discount: NDArray[np.float32] = made.discount.reshape(len(made), -1).max(1)
     gamma, bootstraps = rollout.config.gamma, discount > 0
     if 0.0 < gamma < 1.0:
         steps[bootstraps] = np.rint(np.log(discount[bootstraps]) / np.log(gamma))
