@@ -11,6 +11,8 @@ from apex_trader.market.transaction import STORE_FILE, live_files
 DOWNLOADS = ".downloads"
 #: Kind of the folders in which a live feed records what came too late: kept for good.
 REVISIONS = "revisions"
+#: Folder of what was tried on the store's markets, see ``evaluation.ledger``: no part of it either.
+LEDGER = "ledger"
 
 #: Files that a store writes, whole or half written.
 _OWN = re.compile(
@@ -22,14 +24,14 @@ _OWN = re.compile(
 def leftovers(store: MarketStore) -> list[str]:
     """Files that the store does not name, relative to it.
 
-    Unfinished downloads and recorded revisions are none of them.
+    Unfinished downloads, recorded revisions and the ledger of trials are none of them.
     """
     live = live_files(store.manifest) | {STORE_FILE, "store.lock"}
     return [
         name
         for name in store.files.listing(deep=True)
         if name not in live
-        and not name.startswith(f"{DOWNLOADS}/")
+        and not name.startswith((f"{DOWNLOADS}/", f"{LEDGER}/"))
         and f"/kind={REVISIONS}/" not in name
     ]
 
