@@ -143,7 +143,8 @@ def executed_positions(path: MarketPath, record: Record) -> I8:
     at, position = _decided(path, record)
     wanted = np.zeros(len(path), np.int8)
     wanted[at] = position
-    return _kept(wanted, at)
+    held: I8 = _kept(wanted, at)
+    return held
 
 
 def cross_text(config: CrossConfig) -> str:
