@@ -10,9 +10,11 @@ from actors.config import RolloutConfig
 from actors.replay.config import ReplayConfig
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.evaluation.confidence.config import ConfidenceConfig
+from apex_trader.evaluation.config import EvaluationConfig
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
+from apex_trader.runtime.folds import WalkForwardConfig
 from apex_trader.runtime.periods import PeriodsConfig
 from apex_trader.state.schema import SCHEMAS, Schema
 from apex_trader.time import SECOND
@@ -217,6 +219,8 @@ class Config:
     stream: StreamConfig = field(default_factory=StreamConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
@@ -231,6 +235,8 @@ class Config:
         interval = self.state.build().decision_interval / SECOND
         if self.rollout.source == "stream":
             self._check_stream()
+        if self.walk_forward.folds:
+            self._check_folds()
         wait = self.execution.latency + self.execution.max_fill_wait
         if wait > interval:
             raise ConfigError(
@@ -238,6 +244,18 @@ class Config:
                 f"with the latency at most the decision interval of {interval:g} s, so that no "
                 "order is pending at the next decision",
             )  # fmt: skip
+
+    def _check_folds(self) -> None:
+        if self.rollout.source == "stream":
+            raise ConfigError(
+                "walk_forward.folds", self.walk_forward.folds, "0 for a live market: it has no past"
+            )
+        for name in ("validation_start", "test_start"):
+            if getattr(self.periods, name):
+                raise ConfigError(
+                    f"periods.{name}", getattr(self.periods, name),
+                    "empty with walk_forward.folds: each fold has dates of its own",
+                )  # fmt: skip
 
     def _check_stream(self) -> None:
         if self.market.synthetic:

@@ -24,6 +24,8 @@ class PeriodsConfig:
         the agent's confidence is calibrated. A single validation day chooses, and none calibrates.
     extractor: share of the remaining (training) days that the CNN is fitted on; the agent is
         trained on the rest.
+    embargo: days left out before the first validation and before the first test day, which are
+        then used for nothing: days that follow each other resemble each other.
     """
 
     start: str = ""
@@ -34,12 +36,15 @@ class PeriodsConfig:
     test_start: str = ""
     calibration: float = 0.5
     extractor: float = 0.4
+    embargo: int = 0
 
     def __post_init__(self) -> None:
         for name in ("validation", "test", "calibration", "extractor"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
                 raise ConfigError(f"periods.{name}", value, "a share from 0 to below 1")
+        if self.embargo < 0:
+            raise ConfigError("periods.embargo", self.embargo, "whole days, 0 or more")
         if self.validation + self.test >= 1.0:
             raise ConfigError(
                 "periods.validation", self.validation, "less than 1 with periods.test"
@@ -119,12 +124,14 @@ def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> 
     """
     chosen = _within(days, config)
     test_from = _boundary(chosen, config.test_start, config.test, len(chosen))
-    before_test = [d for d in chosen if d < test_from]
+    embargo = config.embargo * DAY
+    test = [d for d in chosen if d >= test_from]
+    before_test = [d for d in chosen if d < test_from - (embargo if test else 0)]
     validation_from = _boundary(
         before_test, config.validation_start, config.validation, len(chosen)
     )
-    training = [d for d in before_test if d < validation_from]
     held = [d for d in before_test if d >= validation_from]
+    training = [d for d in before_test if d < validation_from - (embargo if held else 0)]
     chooses = len(held) - min(round(config.calibration * len(held)), max(len(held) - 1, 0))
     count = round(config.extractor * len(training))
     if config.extractor > 0:
@@ -133,7 +140,7 @@ def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> 
         extractor=tuple(training[:count]),
         agent=tuple(training[count:]),
         validation=tuple(held[:chooses]),
-        test=tuple(d for d in chosen if d >= test_from),
+        test=tuple(test),
         agent_from=(training[count - 1] + DAY if count else 0) + longest_horizon,
         calibration=tuple(held[chooses:]),
     )
