@@ -198,6 +198,9 @@ def _opened(path: str, file: str) -> Iterator[IO[bytes]]:
         inner = [n for n in archive.namelist() if n.endswith(".csv")]
         if len(inner) != 1:
             raise DataError(file, f"{len(inner)} CSV files in it instead of one", _REMEDY)
+        if inner[0] != f"{Path(path).stem}.csv":
+            # Another symbol's rows, or another month's, look like these.
+            raise DataError(file, f"it holds {inner[0]}, which is another file", _REMEDY)
         with archive.open(inner[0]) as handle:
             yield handle
 

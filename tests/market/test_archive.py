@@ -101,6 +101,15 @@ def test_broken_archives_are_named(store: MarketStore, tmp_path: Path) -> None:
         import_files(store, [few], SPOT)
 
 
+def test_a_file_with_another_file_in_it_is_refused(store: MarketStore, tmp_path: Path) -> None:
+    for other in ("BTCUSDT-1h-2024-03-04.csv", "ETHUSDT-1h-2024-03-05.csv", "../x.csv"):
+        file = tmp_path / "ETHUSDT-1h-2024-03-04.zip"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(other, klines(1000))
+        with pytest.raises(DataError, match=f"it holds {other}, which is another file"):
+            import_files(store, [str(file)], SPOT)
+
+
 def test_an_unknown_interval_lists_the_kinds(store: MarketStore, tmp_path: Path) -> None:
     with pytest.raises(ApexError, match="'4h' is no kind"):
         import_files(store, [zipped(tmp_path, "ETHUSDT-4h-2024-03-04", klines(1000))], SPOT)
