@@ -205,7 +205,8 @@ class Download:
                     self._tally.remark(f"{market} funding: left out, spot markets pay none")
                     continue
                 wants.append(want(listing, market, kind, request.start, end, exchange.now))
-        return [wanted for wanted in wants if wanted.start < wanted.end]
+        # One symbol may be asked for by both of its names.
+        return [wanted for wanted in dict.fromkeys(wants) if wanted.start < wanted.end]
 
     def _missing(self, wanted: Want) -> I64:
         """What is still to be had: what the store lacks or, when replacing, has not come yet."""

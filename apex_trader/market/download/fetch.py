@@ -225,6 +225,8 @@ def _passing(once: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
             return await once()
         except TimeoutError:
             raise Again("no answer in time") from None
+        except aiohttp.TooManyRedirects:
+            raise Again("redirects without end") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Again(str(error) or type(error).__name__) from None
 

@@ -200,7 +200,7 @@ def _ids(trades: Trades) -> I64:
 
 def _lacking(page: Trades, number: int) -> int:
     """How many numbers from ``number`` to the page's last are not in it."""
-    return int(_ids(page)[-1]) - number + 1 - len(page) if len(page) else 0
+    return int(_ids(page)[-1]) - number + 1 - len(np.unique(_ids(page))) if len(page) else 0
 
 
 def _known(edge: Trades, page: Trades) -> int:

@@ -229,6 +229,12 @@ def test_a_mistyped_symbol_names_the_one_that_was_meant(store: MarketStore, sour
     assert store.markets() == []
 
 
+def test_a_symbol_that_is_named_twice_is_downloaded_once(store: MarketStore) -> None:
+    with opened(feed()) as exchange:
+        result = fetch(store, request(exchange, symbols=("ETHUSDT", "ETH/USDT"), kinds=("1h",)))
+    assert [str(r.want) for r in result.wants] == ["binance:ETHUSDT 1h"]
+
+
 def test_impossible_requests_are_named(store: MarketStore) -> None:
     with opened(feed(count=10)) as exchange:
         with pytest.raises(ConfigError, match="kind="):

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from apex_trader.errors import ApexError, DataError
 from apex_trader.market.download.fetch import Checksums, Fetcher, Place, http_session
+from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.exchange.retry import Retry, UnreachableError
 from tests.local_exchange import Feed, LocalExchange
 from tests.local_exchange.faults import (
@@ -233,6 +235,23 @@ def test_a_file_that_is_there_already_is_verified_and_not_fetched(
         assert bench.place.path.read_bytes() == await bench.published()
 
     run(given, tmp_path, work)
+
+
+def test_redirects_without_end_are_named() -> None:
+    async def circle(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/there")
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_get("/{anything}", circle)
+        async with TestServer(app) as server, ClientSession() as session:
+            patient = ExchangeConfig("binance", retries=1, backoff=0.01)
+            fetcher = Fetcher(session, Retry(patient, np.random.default_rng(0)), "never")
+            place = Place(str(server.make_url("/file.zip")), Path("file.zip"))
+            with pytest.raises(UnreachableError, match="redirects without end"):
+                await fetcher.fetch(place, lambda size: None)
+
+    asyncio.run(work())
 
 
 def test_errors_name_the_address(given: Feed, tmp_path: Path) -> None:

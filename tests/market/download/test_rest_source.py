@@ -147,6 +147,13 @@ def test_a_hole_in_the_numbers_is_looked_at_twice_and_told() -> None:
     ]
 
 
+def test_a_number_that_is_told_twice_is_no_hole() -> None:
+    watch, rows = Silent(), made(range(10))
+    ask = Memory(rows.take(np.array([0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])), 100)
+    brought(ask, "trades", MONDAY, MONDAY + MINUTE, watch=watch)
+    assert watch.remarks == []
+
+
 def test_a_long_silence_is_skipped_with_the_help_of_bars() -> None:
     trades = made(range(20))
     bars = random_bars(0, 30, "1h", zero=0)
