@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apex_trader.errors import ApexError, ConfigError
+from apex_trader.runtime.calibration import confidence_of
 from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
@@ -138,7 +139,10 @@ def backtest(
     data = MarketData(config, folder, request.span)
     agent = load_agent(folder, data.schema, request.checkpoint)
     days = data.periods.test if request.span else data.periods.days(request.period)
-    judgement = judge(config, data, agent, data.numbers(days), data.trading, display.advance)
+    confidence = confidence_of(config, data, agent, data.trading, folder)
+    judgement = judge(
+        config, data, agent, data.numbers(days), data.trading, display.advance, confidence
+    )
     _write(out, config, data, agent, judgement, folder)
     display.advance(JUDGE_STEPS)
     return judgement

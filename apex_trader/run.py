@@ -24,6 +24,7 @@ import torch
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.evaluation.record import Record
+from apex_trader.runtime.calibration import confidence_of
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent, judge
@@ -151,7 +152,10 @@ class Run:
             agent = self.agent
         else:
             agent = load_agent(self.folder, data.schema, checkpoint)
-        judgement = judge(config, data, agent, data.numbers(days), data.trading)
+        confidence = confidence_of(config, data, agent, data.trading, self.folder)
+        judgement = judge(
+            config, data, agent, data.numbers(days), data.trading, confidence=confidence
+        )
         records: dict[str, Record] = {record.name: record for record in judgement.records}
         figures = pd.DataFrame(judgement.figures)
         return {"records": records, "figures": figures, "notes": judgement.notes}

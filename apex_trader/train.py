@@ -21,6 +21,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
+from apex_trader.runtime.calibration import calibrate_agent, save_confidence
 from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import (
     CONF,
@@ -30,7 +32,7 @@ from apex_trader.runtime.compose import (
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
-from apex_trader.runtime.judge import JUDGE_STEPS, judge, result_of, write_report
+from apex_trader.runtime.judge import JUDGE_STEPS, Agent, judge, result_of, write_report
 from apex_trader.runtime.live_market import keep_store_days
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
@@ -88,7 +90,7 @@ def train(config: Config, folder: RunFolder) -> None:
     check_arena(config, data.schema, len(data.periods.agent))
     with Session(config, folder, data.schema) as session:
         for name, text in data.periods.describe().items():
-            session.display.say(f"{name:>10}: {text}")
+            session.display.say(f"{name:>11}: {text}")
         _run(config, data, session)
         finish(config, data, session)
 
@@ -117,17 +119,30 @@ def finish(config: Config, data: MarketData, session: Session) -> None:
     """Judge the best checkpoint on the test days; write result.json and report.html."""
     numbers = data.numbers(data.periods.test)
     agent = load_agent(session.folder, data.schema)
+    confidence = _calibrate(config, data, agent, session)
     if not numbers:
         session.finish(result_of(config, data, agent, None))
         session.display.say("no report: periods.test leaves no day to judge the run on")
         return
     display = session.display
     display.phase("backtest on the test days", JUDGE_STEPS)
-    judgement = judge(config, data, agent, numbers, data.trading, display.advance)
+    judgement = judge(config, data, agent, numbers, data.trading, display.advance, confidence)
     display.advance(JUDGE_STEPS)
     session.finish(result_of(config, data, agent, judgement))
     write_report(session.folder, config, data, agent, judgement)
     print_summary(session.display.say_table, session.folder, judgement.figures)
+
+
+def _calibrate(
+    config: Config, data: MarketData, agent: Agent, session: Session
+) -> Calibrated | Uncalibrated:
+    """The agent's confidence, kept in the run's folder."""
+    if data.periods.calibration:
+        session.display.say("calibrating confidence …")
+    confidence = calibrate_agent(config, data, agent, data.trading)
+    if isinstance(confidence, Calibrated):
+        save_confidence(session.folder, confidence)
+    return confidence
 
 
 if __name__ == "__main__":

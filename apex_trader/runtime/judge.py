@@ -15,12 +15,15 @@ from torch import Tensor
 
 from actors.evaluation import GreedyPolicy
 from apex_trader.evaluation.backtest import path_of, run_continuous
+from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
+from apex_trader.evaluation.confidence.judgement import ConfidenceJudgement
 from apex_trader.evaluation.policies import Policy, hold_baselines
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.report import ReportData, render
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.confidence import judged_confidence
 from apex_trader.runtime.config import Config, ExecutionConfig
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.metrics import STEP_AXES
@@ -72,7 +75,8 @@ class Agent:
 class Judgement:
     """The agent's and the baselines' records and figures under the same fills and costs.
 
-    notes: sentences that a reader of the figures must not miss.
+    notes: sentences that a reader of the figures must not miss. confidence: what it was worth here,
+    or why there is none; None where nobody asked. The gated agent is the second record then.
     """
 
     records: list[Record]
@@ -80,6 +84,7 @@ class Judgement:
     segments: list[Segment]
     tables: MarketTables
     notes: list[str]
+    confidence: ConfidenceJudgement | Uncalibrated | None = None
 
 
 def judge(
@@ -89,11 +94,12 @@ def judge(
     numbers: Sequence[int],
     trading: TradingConfig,
     advance: Callable[[float], None] = lambda done: None,
+    confidence: Calibrated | Uncalibrated | None = None,
 ) -> Judgement:
     """Run agent and baselines over segments, one continuous account each.
 
-    advance: told how much is done, up to ``JUDGE_STEPS``. Raises ApexError when nothing can be
-    decided in the period.
+    advance: told how much is done, up to ``JUDGE_STEPS``. confidence: the agent's, judged as well,
+    with a gated account. Raises ApexError when nothing can be decided in the period.
     """
     segments, tables = market_of(data, agent, numbers, advance)
     path = path_of(segments)
@@ -103,14 +109,21 @@ def judge(
     for done, policy in enumerate(policies):
         advance(_BUILDING + (JUDGE_STEPS - _BUILDING) * done / len(policies))
         records.append(run_continuous(path, policy, trading, config.reward))
+    judged: ConfidenceJudgement | Uncalibrated | None = None
+    if isinstance(confidence, Calibrated):
+        judged = judged_confidence(config, trading, confidence, greedy, path)
+        records.insert(1, judged.record)
+    else:
+        judged = confidence
     figures = {record.name: summarize(record) for record in records}
     notes = [
         *in_sample(agent, [segment.day for segment in segments]),
         *data.notes(),
         *period_notes(segments, records[0]),
         *decision_notes(np.concatenate([s.decisions.decidable for s in segments])),
+        *(judged.notes() if judged is not None else []),
     ]
-    return Judgement(records, figures, segments, tables, notes)
+    return Judgement(records, figures, segments, tables, notes, judged)
 
 
 def market_of(
@@ -151,8 +164,15 @@ def result_of(
         "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
                   "extractor": agent.extractor.version if agent.extractor else None},
         "backtest": judgement.figures if judgement is not None else {},
+        "confidence": _confidence(judgement),
         "notes": judgement.notes if judgement is not None else data.notes(),
     }  # fmt: skip
+
+
+def _confidence(judgement: Judgement | None) -> dict[str, Any] | None:
+    """For machines: what confidence was worth, or why there is none."""
+    judged = judgement.confidence if judgement is not None else None
+    return judged.to_plain() if judged is not None else None
 
 
 def in_sample(agent: Agent, days: Sequence[int]) -> list[str]:

@@ -22,7 +22,7 @@ from learner.arena import DeviceArena, Loader, SlotShape
 from learner.update import Learner
 
 #: Streams of the run's seed, one a part, so that no two parts draw the same numbers.
-NETWORK, MIRROR, ROTATION, EXPLORATION = range(4)
+NETWORK, MIRROR, ROTATION, EXPLORATION, CONFIDENCE = range(5)
 
 
 def exploration_seed(seed: int, sitting: int, incarnation: int) -> int:
