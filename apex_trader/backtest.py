@@ -25,6 +25,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.calibration import confidence_of
 from apex_trader.runtime.command import run_command
@@ -36,7 +38,6 @@ from apex_trader.runtime.judge import (
     JUDGE_STEPS,
     Agent,
     Judgement,
-    judge,
     result_of,
     write_report,
 )
@@ -46,6 +47,7 @@ from apex_trader.runtime.periods import PERIODS, days_text
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
 from apex_trader.runtime.typed import settings
+from apex_trader.runtime.verdict import verdict
 from apex_trader.time import DAY, format_date, parse_time
 
 
@@ -134,14 +136,15 @@ def backtest(
     config: Config, folder: RunFolder, request: Request, out: Path, display: Display
 ) -> Judgement:
     """Judge and write ``result.json`` and ``report.html`` into ``out``; nothing else is touched."""
+    torch.set_num_threads(config.train.threads)
     prepare_store(config, folder, display.say)
     display.phase("backtest", JUDGE_STEPS)
     data = MarketData(config, folder, request.span)
     agent = load_agent(folder, data.schema, request.checkpoint)
     days = data.periods.test if request.span else data.periods.days(request.period)
     confidence = confidence_of(config, data, agent, data.trading, folder)
-    judgement = judge(
-        config, data, agent, data.numbers(days), data.trading, display.advance, confidence
+    judgement = verdict(
+        config, data, agent, folder, data.numbers(days), "backtest", display.advance, confidence
     )
     _write(out, config, data, agent, judgement, folder)
     display.advance(JUDGE_STEPS)

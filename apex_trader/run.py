@@ -27,7 +27,7 @@ from apex_trader.evaluation.record import Record
 from apex_trader.runtime.calibration import confidence_of
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.judge import Agent, judge
+from apex_trader.runtime.judge import Agent
 from apex_trader.runtime.load_agent import check_agent, load_agent
 from apex_trader.runtime.market_data import (
     EVER,
@@ -38,6 +38,7 @@ from apex_trader.runtime.market_data import (
 )
 from apex_trader.runtime.metrics import STEP_AXES
 from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.verdict import verdict
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.segment import Segment
 from apex_trader.time import day_start, format_date, format_time, parse_time
@@ -153,8 +154,8 @@ class Run:
         else:
             agent = load_agent(self.folder, data.schema, checkpoint)
         confidence = confidence_of(config, data, agent, data.trading, self.folder)
-        judgement = judge(
-            config, data, agent, data.numbers(days), data.trading, confidence=confidence
+        judgement = verdict(
+            config, data, agent, self.folder, data.numbers(days), "notebook", confidence=confidence
         )
         records: dict[str, Record] = {record.name: record for record in judgement.records}
         figures = pd.DataFrame(judgement.figures)

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import hydra
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -32,7 +33,7 @@ from apex_trader.runtime.compose import (
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
-from apex_trader.runtime.judge import JUDGE_STEPS, Agent, judge, result_of, write_report
+from apex_trader.runtime.judge import JUDGE_STEPS, Agent, result_of, write_report
 from apex_trader.runtime.live_market import keep_store_days
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
@@ -41,6 +42,7 @@ from apex_trader.runtime.resume import check_resumable
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
 from apex_trader.runtime.summary import print_summary
+from apex_trader.runtime.verdict import record_trial, verdict
 
 
 def main() -> None:
@@ -119,14 +121,19 @@ def finish(config: Config, data: MarketData, session: Session) -> None:
     """Judge the best checkpoint on the test days; write result.json and report.html."""
     numbers = data.numbers(data.periods.test)
     agent = load_agent(session.folder, data.schema)
+    torch.set_num_threads(config.train.threads)
     confidence = _calibrate(config, data, agent, session)
+    for note in record_trial(config, data, agent, session.folder):
+        session.display.say(note)
     if not numbers:
         session.finish(result_of(config, data, agent, None))
         session.display.say("no report: periods.test leaves no day to judge the run on")
         return
     display = session.display
     display.phase("backtest on the test days", JUDGE_STEPS)
-    judgement = judge(config, data, agent, numbers, data.trading, display.advance, confidence)
+    judgement = verdict(
+        config, data, agent, session.folder, numbers, "train", display.advance, confidence
+    )
     display.advance(JUDGE_STEPS)
     session.finish(result_of(config, data, agent, judgement))
     write_report(session.folder, config, data, agent, judgement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actors.evaluation import GreedyPolicy
-from apex_trader.evaluation.backtest import path_of, run_continuous
+from apex_trader.evaluation.assessment import Assessment
+from apex_trader.evaluation.backtest import path_of
 from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
 from apex_trader.evaluation.confidence.judgement import ConfidenceJudgement
-from apex_trader.evaluation.policies import Policy, hold_baselines
+from apex_trader.evaluation.ledger import Trial
+from apex_trader.evaluation.network_walk import Scenario, walk_network
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.report import ReportData, render
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.assess import assess, run_baselines, scenarios_of
 from apex_trader.runtime.confidence import judged_confidence
 from apex_trader.runtime.config import Config, ExecutionConfig
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
@@ -36,6 +40,7 @@ from apex_trader.state.segment import Segment
 from apex_trader.time import format_date
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import TradingConfig
+from apex_trader.trading.path import MarketPath
 
 #: Curves of the report, a panel each, where the run has them.
 CURVES = (
@@ -45,7 +50,7 @@ CURVES = (
 )  # fmt: skip
 
 #: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
-JUDGE_STEPS, _BUILDING = 100.0, 50.0
+JUDGE_STEPS, _BUILDING, _WALKING = 100.0, 40.0, 40.0
 #: Share of decisions below which a period is not said to have been judged in whole.
 _WHOLE = 0.95
 #: How the warning begins that days were used before they were judged.
@@ -77,6 +82,8 @@ class Judgement:
 
     notes: sentences that a reader of the figures must not miss. confidence: what it was worth here,
     or why there is none; None where nobody asked. The gated agent is the second record then.
+    assessment: what the figures are worth; None for a judgement made without ``judge``. looks: what
+    the ledger knew of the days before, for machines.
     """
 
     records: list[Record]
@@ -85,6 +92,8 @@ class Judgement:
     tables: MarketTables
     notes: list[str]
     confidence: ConfidenceJudgement | Uncalibrated | None = None
+    assessment: Assessment | None = None
+    looks: dict[str, Any] | None = None
 
 
 def judge(
@@ -95,22 +104,31 @@ def judge(
     trading: TradingConfig,
     advance: Callable[[float], None] = lambda done: None,
     confidence: Calibrated | Uncalibrated | None = None,
+    trials: Sequence[Trial] = (),
 ) -> Judgement:
-    """Run agent and baselines over segments, one continuous account each.
+    """Run agent and baselines over segments, one continuous account each, and assess them.
 
     advance: told how much is done, up to ``JUDGE_STEPS``. confidence: the agent's, judged as well,
-    with a gated account. Raises ApexError when nothing can be decided in the period.
+    with a gated account. trials: of the ledger, this run's among them. Raises ApexError when
+    nothing can be decided in the period.
     """
     segments, tables = market_of(data, agent, numbers, advance)
     path = path_of(segments)
-    greedy = GreedyPolicy(network_of(config, data, agent), tables)
-    policies: list[Policy] = [greedy, *hold_baselines(Actions.of(trading))]
-    records = []
-    for done, policy in enumerate(policies):
-        advance(_BUILDING + (JUDGE_STEPS - _BUILDING) * done / len(policies))
-        records.append(run_continuous(path, policy, trading, config.reward))
+    network = network_of(config, data, agent)
+    scenarios = scenarios_of(config, data, path, trading)
+    accounts = walk_network(
+        network, tables, scenarios.accounts, config.reward, _cores(),
+        lambda share: advance(_BUILDING + _WALKING * share),
+    )  # fmt: skip
+    training = agent.days.get("agent", data.periods.agent)
+    advance(_BUILDING + _WALKING)
+    baselines = run_baselines(
+        config, data, training, agent.extractor, tables, path, accounts[0], trading
+    )
+    records = [accounts[0], *baselines.records]
     judged: ConfidenceJudgement | Uncalibrated | None = None
     if isinstance(confidence, Calibrated):
+        greedy = GreedyPolicy(network, tables)
         judged = judged_confidence(config, trading, confidence, greedy, path)
         records.insert(1, judged.record)
     else:
@@ -122,8 +140,31 @@ def judge(
         *period_notes(segments, records[0]),
         *decision_notes(np.concatenate([s.decisions.decidable for s in segments])),
         *(judged.notes() if judged is not None else []),
+        *baselines.notes,
     ]
-    return Judgement(records, figures, segments, tables, notes, judged)
+    chosen_on = agent.days.get("validation", data.periods.validation)
+    assessment = assess(config, path, scenarios, accounts, baselines, trials, chosen_on)
+    return Judgement(records, figures, segments, tables, notes, judged, assessment)
+
+
+def account_on(
+    config: Config,
+    data: MarketData,
+    agent: Agent,
+    numbers: Sequence[int],
+    trading: TradingConfig,
+) -> tuple[MarketPath, Record]:
+    """The agent alone over segments, one continuous account. Errors as in ``judge``."""
+    segments, tables = market_of(data, agent, numbers)
+    path, network = path_of(segments), network_of(config, data, agent)
+    scenario = Scenario("agent", path, trading)
+    return path, walk_network(network, tables, [scenario], config.reward, _cores())[0]
+
+
+def _cores() -> int:
+    """Stretches to encode at once: as many as there are cores left by torch, few enough that their
+    tables are small."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) // torch.get_num_threads()))
 
 
 def market_of(
@@ -164,9 +205,17 @@ def result_of(
         "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
                   "extractor": agent.extractor.version if agent.extractor else None},
         "backtest": judgement.figures if judgement is not None else {},
+        "evaluation": _assessment(judgement),
+        "ledger": judgement.looks if judgement is not None else None,
         "confidence": _confidence(judgement),
         "notes": judgement.notes if judgement is not None else data.notes(),
     }  # fmt: skip
+
+
+def _assessment(judgement: Judgement | None) -> dict[str, Any] | None:
+    """For machines: what the figures are worth."""
+    found = judgement.assessment if judgement is not None else None
+    return found.to_plain() if found is not None else None
 
 
 def _confidence(judgement: Judgement | None) -> dict[str, Any] | None:
