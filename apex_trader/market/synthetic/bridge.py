@@ -28,12 +28,8 @@ MAX_CELLS = (STEPS - 2 * MOST_LATE) // 3
 MOVE_CHANCE = 0.5
 #: Variance, in squared cells, that the two ends add to that of the steps, see ``draw_walk``.
 END_VARIANCE = 1.0 / 3.0
-#: Least variance of an unseen move, squared cells: prices of two trades differ by their ticks.
-UNSEEN_VARIANCE = 0.1
-#: Cells at either end of the walk's range that may lie beyond what was traded.
-EDGE_CELLS = 6
 #: Sweeps of the Gibbs sampler over the two symbols of a minute.
-SWEEPS = 20
+SWEEPS = 4
 
 
 def lattice(reach: F64, sigma: F64) -> tuple[I64, F64]:
@@ -54,18 +50,6 @@ def place_of(price: F64, low: F64, reach: F64, cells: I64) -> F64:
     """Place [n] of a log price in the cells that tile low..low + reach: whole at their centres."""
     share = np.divide(price - low, reach, out=np.zeros_like(reach), where=reach > 0)
     return np.clip(share * cells - 0.5, -0.5, cells - 0.5)
-
-
-def part_beyond(beyond: F64, width: F64) -> F64:
-    """Part [n, EDGE_CELLS] of the time in each of the last cells, the outermost first, that is
-    spent in the last ``beyond`` [n] of the walk's range.
-
-    Near its maximum a Brownian motion looks like a Bessel process of three dimensions (Williams
-    1974): it spends time at a depth in proportion to the depth.
-    """
-    depth = np.divide(beyond, width, out=np.zeros_like(beyond), where=width > 0)[:, None]
-    cell = np.arange(EDGE_CELLS)
-    return np.asarray(np.clip((depth**2 - cell**2) / (2 * cell + 1), 0.0, 1.0))
 
 
 @njit(cache=True, nogil=True)
@@ -187,63 +171,13 @@ def draw_walk(
 
 
 @njit(cache=True, nogil=True)
-def draw_unseen(
-    begin: int,
-    stop: int,
-    gap: float,
-    variance: float,
-    table: F64,
-    other: I8,
-    uniform: F64,
-    moves: I8,
-) -> int:
-    """Steps begin..stop of a symbol that does not trade meanwhile; returns their sum.
-
-    gap: what it moves from its last trade before to its first after them, in cells; variance: of
-    the part of that which lies outside these steps, in squared cells. Exact as ``draw_walk``.
-    """
-    n = stop - begin
-    likelihood = np.zeros((n + 1, 2 * n + 3))
-    for place in range(2 * n + 1):
-        rest = gap - (place - n)
-        likelihood[n, place + 1] = math.exp(-0.5 * min(rest * rest / variance, 600.0))
-    for step in range(n - 1, -1, -1):
-        law = table[3] if other[begin + step] == 2 else table[other[begin + step] + 1]
-        for i in range(1, 2 * n + 2):
-            likelihood[step, i] = (
-                law[0] * likelihood[step + 1, i - 1]
-                + law[1] * likelihood[step + 1, i]
-                + law[2] * likelihood[step + 1, i + 1]
-            )
-    total = 0
-    for step in range(n):
-        law = table[3] if other[begin + step] == 2 else table[other[begin + step] + 1]
-        here = total + n + 1
-        down = law[0] * likelihood[step + 1, here - 1]
-        stay = law[1] * likelihood[step + 1, here]
-        up = law[2] * likelihood[step + 1, here + 1]
-        point = uniform[begin + step] * (down + stay + up)
-        move = 0
-        if point < down:
-            move = -1
-        elif point >= down + stay and up > 0.0:
-            move = 1
-        moves[begin + step] = move
-        total += move
-    return total
-
-
-@njit(cache=True, nogil=True)
 def draw_walks(
     first: F64,
     last: F64,
     cells: I64,
     chance: F64,
-    width: F64,
     late: I64,
     early: I64,
-    gap: F64,
-    waited: F64,
     correlation: float,
     rng: np.random.Generator,
 ) -> I64:
@@ -251,12 +185,8 @@ def draw_walks(
 
     first, last [2, minutes] places of open and close, see ``place_of``; cells, chance [2, minutes]:
     see ``lattice``; chance is 0 where a minute is flat or absent: its symbol then says nothing of
-    the other's. width [2, minutes] of a cell, log price. correlation: of the steps.
-
-    late, early [2, minutes]: steps from the grid's begin to a symbol's first trade, and from its
-    last to the grid's end. Meanwhile the symbol moves unseen, as what it shows next tells: gap
-    [2, minutes + 1] from each minute's close to the next open (NaN where that is not known),
-    waited [2, minutes + 1] the steps that took.
+    the other's. correlation: of the steps. late, early [2, minutes]: steps from the grid's begin to
+    a symbol's first trade, and from its last to the grid's end; meanwhile nothing is known of it.
 
     The two are drawn in turn given each other (Gibbs sampling, Geman & Geman 1984), so that the
     pair too is driftless: drawn apart, either symbol would foretell the other's close.
@@ -266,9 +196,6 @@ def draw_walks(
     likelihood = np.empty((STEPS + 1, 4 * (MAX_CELLS + 2)))
     moves = np.empty((2, STEPS), np.int8)
     uniform = np.empty(STEPS + 1)
-    # what a gap holds beyond the steps that the minute before it has drawn of it
-    left, wait = gap[:, 0].copy(), waited[:, 0].copy()
-    drawn = np.zeros(2, np.int64)
     for m in range(minutes):
         moves[:] = 2
         paired = chance[0, m] > 0.0 and chance[1, m] > 0.0
@@ -286,38 +213,4 @@ def draw_walks(
             )  # fmt: skip
             for step in range(begin, stop):
                 moves[k, step] = walks[k, m, step + 1] - walks[k, m, step]
-            if not paired:
-                continue
-            _unseen(0, begin, left[k], wait[k], width[k, m], chance[k, m], table, moves[1 - k],
-                    uniform, moves[k])  # fmt: skip
-            drawn[k] = _unseen(stop, STEPS, gap[k, m + 1], waited[k, m + 1], width[k, m],
-                               chance[k, m], table, moves[1 - k], uniform, moves[k])  # fmt: skip
-        for k in range(2):
-            left[k], wait[k] = gap[k, m + 1], waited[k, m + 1]
-            if paired:
-                left[k] -= drawn[k] * width[k, m]
-                wait[k] -= early[k, m]
     return walks
-
-
-@njit(cache=True, nogil=True)
-def _unseen(
-    begin: int,
-    stop: int,
-    gap: float,
-    waited: float,
-    width: float,
-    chance: float,
-    table: F64,
-    other: I8,
-    uniform: F64,
-    moves: I8,
-) -> int:
-    if stop <= begin:
-        return 0
-    if math.isnan(gap):
-        gap, variance = 0.0, 1e12
-    else:
-        variance = max(waited - (stop - begin), 0.0) * chance + UNSEEN_VARIANCE
-    total: int = draw_unseen(begin, stop, gap / width, variance, table, other, uniform, moves)
-    return total

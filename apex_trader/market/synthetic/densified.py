@@ -14,20 +14,15 @@ from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.source import LookbackSource, MarketInfo
 from apex_trader.market.synthetic.assembly import assemble
 from apex_trader.market.synthetic.base import Generator
-from apex_trader.market.synthetic.bridge import (
-    EDGE_CELLS,
-    STEPS,
-    draw_walks,
-    lattice,
-    part_beyond,
-    place_of,
-)
+from apex_trader.market.synthetic.bridge import STEPS
 from apex_trader.market.synthetic.inside import trades_inside
-from apex_trader.market.synthetic.orders import InsideLaw, Paths
+from apex_trader.market.synthetic.orders import InsideLaw
 from apex_trader.market.synthetic.parameters import Parameter
-from apex_trader.market.synthetic.ranges import Volatility, minute_sigma
+from apex_trader.market.synthetic.points import draw_points
+from apex_trader.market.synthetic.ranges import minute_sigma
 from apex_trader.market.synthetic.targets import Minutes
 from apex_trader.market.synthetic.waits import Waits, draw_waits
+from apex_trader.market.synthetic.walks import start_walks
 from apex_trader.market.synthetic.world import Piece, SyntheticMarket, World
 from apex_trader.market.types import Bars, Trades
 from apex_trader.time import DAY, MINUTE, format_date, parse_time
@@ -36,7 +31,6 @@ if TYPE_CHECKING:
     from apex_trader.market.store import MarketStore
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 #: Days on both sides whose minutes also measure a day's correlation.
 AROUND = 2
@@ -171,7 +165,7 @@ class DensifiedWorld(World):
         ]
         rng = np.random.default_rng(sigma_seed)
         self._volatility = [
-            minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.orders(m), rng)
+            minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.trades(m), rng)
             for m in self._minutes
         ]
 
@@ -203,63 +197,32 @@ class DensifiedWorld(World):
         minutes = [m.rows(rows) for m in self._minutes]
         volatility = [known.rows(rows) for known in self._volatility]
         sigma = np.stack([known.sigma for known in volatility])
-        correlation = _correlation([m.rows(around) for m in self._minutes], self._law)
-        waits = self._waits(minutes, sigma, correlation, np.random.default_rng(seeds[0]))
-        pace = self._law.pace(waits, np.random.default_rng(seeds[1]))
-        paths = self._paths(
-            minutes, volatility, waits, pace, correlation, np.random.default_rng(seeds[2])
+        sizes = [self._law.sizes(m, k.samples) for m, k in zip(minutes, volatility, strict=True)]
+        clusters = np.stack(
+            [size.clusters * (m.activity > 0) for size, m in zip(sizes, minutes, strict=True)]
         )
+        correlation = _correlation([m.rows(around) for m in self._minutes], self._law)
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        waits = _waits(minutes, clusters, sigma, correlation, rngs[0])
+        pace = self._law.pace(waits, rngs[1])
+        walks = start_walks(minutes, volatility, waits, correlation, rngs[2])
+        points = draw_points(minutes, clusters, sigma, waits, walks, correlation, rngs[2])
         return [
-            trades_inside(
-                minute, paths[k], self._law, np.random.default_rng(seeds[3 + k]), first_id[k]
-            )
+            trades_inside(minute, points[k], pace, sizes[k], self._law, rngs[3 + k], first_id[k])
             for k, minute in enumerate(minutes)
         ]
 
-    def _waits(
-        self, minutes: list[Minutes], sigma: F64, correlation: float, rng: np.random.Generator
-    ) -> Waits:
-        rate = np.stack([self._law.clusters(m) * (m.activity > 0) for m in minutes]) / STEPS
-        gap = np.stack([m.gap for m in minutes])
-        bounce = np.stack([m.bounce for m in minutes])
-        return draw_waits(rate, gap, sigma, bounce, correlation, rng)
 
-    def _paths(
-        self,
-        minutes: list[Minutes],
-        volatility: list[Volatility],
-        waits: Waits,
-        pace: F64,
-        correlation: float,
-        rng: np.random.Generator,
-    ) -> list[Paths]:
-        """Each market's walk, drawn together. An only market is paired with one that is absent."""
-        count, absent = len(minutes[0].ts), 2 - len(minutes)
-        first, last = np.zeros((2, count)), np.zeros((2, count))
-        cells, chance = np.ones((2, count), np.int64), np.zeros((2, count))
-        width, floor = np.zeros((2, count)), np.zeros((2, count))
-        part = np.zeros((2, count, 2, EDGE_CELLS))
-        for k, minute in enumerate(minutes):
-            known = volatility[k]
-            floor[k] = minute.log_low - known.below
-            reach = minute.reach + known.below + known.above
-            cells[k], chance[k] = lattice(reach, known.sigma)
-            first[k] = place_of(minute.log_open, floor[k], reach, cells[k])
-            last[k] = place_of(minute.log_close, floor[k], reach, cells[k])
-            width[k] = reach / cells[k]
-            for side, beyond in enumerate((known.above, known.below)):
-                part[k, :, side] = part_beyond(beyond, width[k])
-        late, early, gap, waited = (
-            np.pad(values, ((0, absent), (0, 0)))
-            for values in (waits.late, waits.early, waits.gap, waits.waited)
-        )
-        walks = draw_walks(
-            first, last, cells, chance, width, late, early, gap, waited, correlation, rng
-        )
-        return [
-            Paths(walks[k], floor[k], width[k], cells[k], part[k], late[k], early[k], pace)
-            for k in range(len(minutes))
-        ]
+def _waits(
+    minutes: list[Minutes],
+    clusters: F64,
+    sigma: F64,
+    correlation: float,
+    rng: np.random.Generator,
+) -> Waits:
+    gap = np.stack([m.gap for m in minutes])
+    bounce = np.stack([m.bounce for m in minutes])
+    return draw_waits(clusters / STEPS, gap, sigma, bounce, correlation, rng)
 
 
 def _correlation(minutes: list[Minutes], law: InsideLaw) -> float:

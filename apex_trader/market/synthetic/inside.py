@@ -9,19 +9,15 @@ from apex_trader.market.synthetic.amounts import amounts_inside
 from apex_trader.market.synthetic.bridge import STEPS
 from apex_trader.market.synthetic.grids import dithered, on_grid
 from apex_trader.market.synthetic.orders import (
-    CLOSE,
     CLUSTER_AMOUNT,
     CLUSTER_SIDE,
-    DRAWN,
-    HIGH,
-    LOW,
-    OPEN,
     InsideLaw,
     Orders,
-    Paths,
+    Sizes,
     draw_orders,
     heavy_counts,
 )
+from apex_trader.market.synthetic.points import CLOSE, DRAWN, HIGH, LOW, OPEN, Points
 from apex_trader.market.synthetic.tape import LEVEL_CHANCE, MILLISECOND, sweep_offsets
 from apex_trader.market.synthetic.targets import Minutes
 from apex_trader.market.types import Trades
@@ -32,37 +28,22 @@ Bool = NDArray[np.bool_]
 
 
 def trades_inside(
-    minutes: Minutes, paths: Paths, law: InsideLaw, rng: np.random.Generator, first_id: int = 0
+    minutes: Minutes,
+    points: Points,
+    pace: F64,
+    sizes: Sizes,
+    law: InsideLaw,
+    rng: np.random.Generator,
+    first_id: int = 0,
 ) -> Trades:
-    """Trades that re-aggregate to the minutes."""
-    orders = draw_orders(minutes, paths, law, rng)
-    latent = _within(minutes, orders, paths, rng)
-    ts = _times(minutes, orders, paths.pace)
-    side = _sides(orders, _move(orders, paths.walks), law, rng)
+    """Trades that re-aggregate to the minutes; pace [minutes, STEPS + 1]: ``InsideLaw.pace``."""
+    orders = draw_orders(points, sizes.cluster, rng)
+    ts = _times(minutes, orders, pace)
+    side = _sides(orders, points.move[orders.point], law, rng)
     # whose sign is not the side's: sides go on, and a price known to bounce back can be traded
     bounce = (rng.random(len(ts)) < 0.5) - 0.5
-    noisy = np.exp(latent) / minutes.tick_size + bounce * law.spread_ticks
-    return _trades(minutes, orders, ts, dithered(noisy, rng), side, law, rng, first_id)
-
-
-def _within(minutes: Minutes, orders: Orders, paths: Paths, rng: np.random.Generator) -> F64:
-    """Log price of each order [orders], anywhere in what its cell holds within the extremes where
-    the cell's centre lies beyond them: orders that all stood at the high would tell that it is."""
-    latent = paths.at(orders.minute, orders.place)
-    high, low = np.log(minutes.high)[orders.minute], minutes.log_low[orders.minute]
-    half = 0.5 * paths.width[orders.minute]
-    share = rng.random(len(latent))
-    above, below = latent > high, latent < low
-    latent[above] = (high + share * (latent - half - high))[above]
-    latent[below] = (low + share * (latent + half - low))[below]
-    return latent
-
-
-def _move(orders: Orders, walks: I64) -> F64:
-    """Cells moved at the edge of the step that each order lies in [orders]."""
-    step = np.minimum(orders.place.astype(np.int64), STEPS)
-    moved = walks[orders.minute, step] - walks[orders.minute, np.maximum(step - 1, 0)]
-    return np.asarray(moved, np.float64)
+    noisy = np.exp(points.log_price[orders.point]) / minutes.tick_size + bounce * law.spread_ticks
+    return _trades(minutes, orders, ts, dithered(noisy, rng), side, sizes, law, rng, first_id)
 
 
 def _times(minutes: Minutes, orders: Orders, pace: F64) -> I64:
@@ -92,21 +73,23 @@ def _trades(
     ts: I64,
     ticks: I64,
     side: I64,
+    sizes: Sizes,
     law: InsideLaw,
     rng: np.random.Generator,
     first_id: int,
 ) -> Trades:
     """Orders as sweeps of trades within each minute's range, and the minute's volume over them."""
-    number = np.where(orders.kind == DRAWN, heavy_counts(law.sweep, len(ts), rng), 1)
+    number = heavy_counts(sizes.sweep[orders.minute], rng)
+    number[orders.kind == CLOSE] = 1
     number += _missing(minutes, orders, number, rng)
     order = np.repeat(np.arange(len(ts)), number)
-    kind = np.where(_begins(order), orders.kind[order], DRAWN)
+    kind = _makers(order, orders.kind, side)
     kept = _affordable(kind, orders.minute[order], minutes, rng)
     order, kind = order[kept], kind[kept]
     minute = orders.minute[order]
     begins = np.flatnonzero(_begins(order)).astype(np.int64)
     offset = sweep_offsets(begins, rng.random(len(order)) < LEVEL_CHANCE)
-    price = _prices(minutes, minute, kind, ticks[order] + side[order] * offset)
+    price = _prices(minutes, minute, kind, ticks[order] + side[order] * offset, begins)
     weight = _weights(orders.cluster[order], law.amount_dispersion, rng)
     amount = amounts_inside(minute, weight, minutes.volume, minutes.lot_size)
     ids = first_id + np.arange(len(order), dtype=np.int64)
@@ -118,6 +101,15 @@ def _begins(order: I64) -> Bool:
     begins = np.ones(len(order), np.bool_)
     begins[1:] = order[1:] != order[:-1]
     return begins
+
+
+def _makers(order: I64, kinds: I64, side: I64) -> I64:
+    """Kind of each trade: the first of its order makes the bar, or the last, where the order sweeps
+    towards the extreme that it makes. Orders of one trade would tell what they make."""
+    kind, begins = kinds[order], _begins(order)
+    ends = np.roll(begins, -1)
+    towards = ((kind == HIGH) & (side[order] > 0)) | ((kind == LOW) & (side[order] < 0))
+    return np.where(np.where(towards, ends, begins), kind, DRAWN)
 
 
 def _weights(cluster: I64, dispersion: float, rng: np.random.Generator) -> F64:
@@ -160,10 +152,24 @@ def _affordable(kind: I64, minute: I64, minutes: Minutes, rng: np.random.Generat
     return kept
 
 
-def _prices(minutes: Minutes, minute: I64, kind: I64, ticks: I64) -> F64:
-    """Ticks as prices inside each minute's range; bar makers take the bar's own doubles."""
+def _prices(minutes: Minutes, minute: I64, kind: I64, ticks: I64, begins: I64) -> F64:
+    """Ticks as prices inside each minute's range; bar makers take the bar's own doubles.
+
+    begins: first trades of the orders. An order that goes beyond the range is moved into it as a
+    whole, and one that makes an extreme to it: levels cut off would tell where the extreme is.
+    """
+    number = np.diff(np.r_[begins, len(ticks)])
+    top = np.rint(minutes.high / minutes.tick_size)[minute[begins]]
+    bottom = np.rint(minutes.low / minutes.tick_size)[minute[begins]]
+    makes = np.maximum.reduceat(np.isin(kind, (HIGH, LOW)) * kind, begins)
+    above = np.maximum.reduceat(ticks, begins) - top
+    below = bottom - np.minimum.reduceat(ticks, begins)
+    down = np.where(makes == HIGH, above, np.maximum(above, 0.0))
+    up = np.where(makes == LOW, below, np.maximum(below, 0.0))
+    shift = np.where(makes == LOW, up, np.where(down != 0.0, -down, up))
+    moved = ticks + np.repeat(np.nan_to_num(shift), number).astype(np.int64)
     low, high = minutes.low[minute], minutes.high[minute]
-    price = np.clip(on_grid(ticks, minutes.tick_size), low, high)
+    price = np.clip(on_grid(moved, minutes.tick_size), low, high)
     for code, exact in ((OPEN, minutes.open), (HIGH, minutes.high), (LOW, minutes.low),
                         (CLOSE, minutes.close)):  # fmt: skip
         makers = kind == code

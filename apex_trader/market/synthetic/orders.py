@@ -1,4 +1,4 @@
-"""The orders of a minute: how many there are, and where in its walk they fall."""
+"""The orders of a minute: how many there are, and when they come."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apex_trader.market.synthetic.bridge import EDGE_CELLS, STEPS
+from apex_trader.market.synthetic.bridge import STEPS
+from apex_trader.market.synthetic.points import CLOSE, DRAWN, Points
 from apex_trader.market.synthetic.targets import Minutes
 from apex_trader.market.synthetic.waits import Waits
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
-#: Kinds of orders: drawn ones, and those that make the bar.
-DRAWN, OPEN, HIGH, LOW, CLOSE = range(5)
 #: Deviation of the log mean of a cluster's orders, and of an order's trades.
 COUNT_SPREAD = 1.2
 #: Mean delay of an order behind the first one of its cluster, steps.
@@ -29,6 +27,15 @@ CLUSTER_SIDE = 0.85
 CLUSTER_AMOUNT = 0.5
 #: Longest wait for a minute's first trade, and silence after its last, as a share of the minute.
 MOST_SILENT = 0.25
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Mean numbers in each minute [n]: of clusters, of a cluster's orders, of an order's trades."""
+
+    clusters: F64
+    cluster: F64
+    sweep: F64
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,29 @@ class InsideLaw:
         """The tape's part of the resolved parameters."""
         return cls(**{f.name: parameters[f.name] for f in fields(cls)})
 
-    def orders(self, minutes: Minutes) -> F64:
-        """Mean number of orders [n]: from the bars' trades, where they tell, else by volume."""
+    def trades(self, minutes: Minutes) -> F64:
+        """Mean number of trades [n]: the bars' own, where they tell, else by volume."""
         trades = 60.0 * self.trades_per_second * minutes.activity
         known = ~np.isnan(minutes.count) & (minutes.count > 0)
-        return np.where(known, np.where(known, minutes.count, 0.0), trades) / self.sweep
+        return np.where(known, np.where(known, minutes.count, 0.0), trades)
 
     def clusters(self, minutes: Minutes) -> F64:
         """Mean number of clusters of orders [n], which arrive as a Poisson process."""
-        return self.orders(minutes) / self.cluster
+        return self.trades(minutes) / (self.sweep * self.cluster)
+
+    def sizes(self, minutes: Minutes, samples: F64) -> Sizes:
+        """How many clusters, of what size, fit bars whose extremes are those of so many samples.
+
+        Fewer moments than made the bars would have to be more extreme ones than theirs: their
+        extremes would stand out, and be known to be the last. So there are at least as many, and
+        fewer trades at each.
+        """
+        trades = self.trades(minutes)
+        fewest = trades / (self.sweep * self.cluster)
+        clusters = np.clip(samples, fewest, np.maximum(trades, fewest))
+        each = np.divide(trades, clusters, out=np.ones_like(trades), where=clusters > 0)
+        cluster = np.maximum(each / self.sweep, 1.0)
+        return Sizes(clusters, cluster, np.maximum(each / cluster, 1.0))
 
     def pace(self, waits: Waits, rng: np.random.Generator) -> F64:
         """Share of its minute that has passed at each edge of the grid's steps [n, STEPS + 1].
@@ -77,125 +98,43 @@ class InsideLaw:
 
 
 @dataclass(frozen=True)
-class Paths:
-    """A market's walk through its minutes.
-
-    walks [n, STEPS + 1]: cell of the price after each edge of the grid; cells of ``width`` [n]
-    stand on the log price ``floor`` [n], ``cells`` [n] of them. part [n, 2, EDGE_CELLS]: see
-    ``part_beyond``, above and below. late, early [n]: see ``Waits``. pace [n, STEPS + 1]: see
-    ``InsideLaw.pace``.
-    """
-
-    walks: I64
-    floor: F64
-    width: F64
-    cells: I64
-    part: F64
-    late: I64
-    early: I64
-    pace: F64
-
-    def at(self, minute: I64, place: F64) -> F64:
-        """Log price at places of minutes. It moves *at* the edges of steps: one that went from cell
-        to cell bit by bit would foretell the rest of its way."""
-        cell = self.walks[minute, np.minimum(place.astype(np.int64), STEPS)]
-        price: F64 = self.floor[minute] + (cell + 0.5) * self.width[minute]
-        return price
-
-    def beyond(self, minute: I64, place: F64) -> F64:
-        """Chance of an order to fall where the path is beyond what was traded."""
-        cell = self.walks[minute, np.minimum(place.astype(np.int64), STEPS)]
-        chance = np.zeros(len(minute))
-        for side, depth in ((0, self.cells[minute] - 1 - cell), (1, cell)):
-            near = depth < EDGE_CELLS
-            chance[near] = np.maximum(chance[near], self.part[minute[near], side, depth[near]])
-        return chance
-
-    def cell_of(self, price: F64) -> I64:
-        """Visited cell [n] nearest to the one of a log price of each minute."""
-        cell = np.divide(price - self.floor, self.width, out=np.zeros_like(price),
-                         where=self.width > 0)  # fmt: skip
-        cell = np.floor(np.nan_to_num(cell)).astype(np.int64)
-        return np.asarray(np.clip(cell, self.walks.min(axis=1), self.walks.max(axis=1)))
-
-
-@dataclass(frozen=True)
 class Orders:
-    """Orders by minute and place on the grid.
+    """Orders [n] by minute and place on the grid.
 
-    minute [n]; place [n] in [0, STEPS]; kind [n]; cluster [n]: which orders belong together.
+    kind [n]: see ``Points``; point [n]: the last one before each order, whose price is its own;
+    cluster [n]: which orders belong together.
     """
 
     minute: I64
     place: F64
     kind: I64
+    point: I64
     cluster: I64
 
 
-def draw_orders(minutes: Minutes, paths: Paths, law: InsideLaw, rng: np.random.Generator) -> Orders:
-    """First and last orders, those at the extremes, and drawn ones over the steps between.
+def draw_orders(points: Points, mean: F64, rng: np.random.Generator) -> Orders:
+    """Orders that come in clusters, one at each point; mean [minutes]: orders of one.
 
-    Nobody trades while the path is beyond the minute's extremes.
+    A Neyman-Scott process (1958): each further order of a cluster comes an exponential delay behind
+    its first. It has the price of the point that was last by then: at an older price whoever has
+    seen the newer one would know what comes. Nobody follows on a minute's close.
     """
-    walks, late, early = paths.walks, paths.late, paths.early
-    traded = np.flatnonzero(minutes.activity > 0)
-    first, last = late.astype(np.float64), STEPS - early.astype(np.float64)
-    minute, place, cluster = _drawn(traded, first, last, law.clusters(minutes), law, rng)
-    kept = rng.random(len(minute)) >= paths.beyond(minute, place)
-    minute, place, cluster = minute[kept], place[kept], cluster[kept]
-    parts = [(minute, place, DRAWN), (traded, first[traded], OPEN)]
-    flat = (minutes.high == minutes.low) & (minutes.lots < 2)
-    closing = traded[~(flat | (minutes.count == 1))[traded]]
-    parts.append((closing, last[closing], CLOSE))
-    steps = np.arange(STEPS + 1)
-    lasting = (steps >= late[:, None]) & (steps <= last[:, None])
-    for code, extreme in ((HIGH, minutes.high), (LOW, minutes.low)):
-        needed = traded[(minutes.open[traded] != extreme[traded])
-                        & (minutes.close[traded] != extreme[traded])]  # fmt: skip
-        cell = paths.cell_of(np.log(extreme))[:, None]
-        visited = ((walks == cell) & lasting)[needed]
-        parts.append((needed, np.minimum(_visit(visited, rng), last[needed]), code))
-    return _sorted(parts, cluster)
+    number = heavy_counts(mean[points.minute], rng)
+    number[points.kind == CLOSE] = 1
+    cluster = np.repeat(np.arange(len(number), dtype=np.int64), number)
+    begins = np.zeros(len(cluster), np.bool_)
+    begins[np.cumsum(number) - number] = True
+    delay = np.where(begins, 0.0, CLUSTER_DELAY * rng.exponential(1.0, len(cluster)))
+    minute, place = points.minute[cluster], points.place[cluster] + delay
+    kept = begins | (place < points.last[minute])
+    minute, place, cluster, begins = minute[kept], place[kept], cluster[kept], begins[kept]
+    kind = np.where(begins, points.kind[cluster], DRAWN)
+    point = np.asarray(np.where(begins, cluster, points.at(minute, place)), np.int64)
+    order = np.lexsort((place, point))
+    return Orders(minute[order], place[order], kind[order], point[order], cluster[order])
 
 
-def _drawn(
-    traded: I64, first: F64, last: F64, mean: F64, law: InsideLaw, rng: np.random.Generator
-) -> tuple[I64, F64, I64]:
-    """(minute, place, cluster) of orders that come in clusters [orders].
-
-    A Neyman-Scott process (1958): clusters come as a Poisson process, each order of one behind the
-    first by an exponential delay.
-    """
-    minute = np.repeat(traded, rng.poisson(np.maximum(mean[traded] - 2.0, 0.0)))
-    begun = first[minute] + (last - first)[minute] * rng.random(len(minute))
-    number = heavy_counts(law.cluster, len(minute), rng)
-    cluster = np.repeat(np.arange(len(minute)), number)
-    delay = CLUSTER_DELAY * rng.exponential(1.0, len(cluster))
-    delay[np.cumsum(number) - number] = 0.0
-    place = begun[cluster] + delay
-    kept = place < last[minute][cluster]
-    return minute[cluster][kept], place[kept], cluster[kept]
-
-
-def heavy_counts(mean: float, size: int, rng: np.random.Generator) -> I64:
-    """Whole numbers from 1 on [size], of this mean: beyond 1 Poisson of a log-normal mean."""
-    spread = COUNT_SPREAD * rng.standard_normal(size) - 0.5 * COUNT_SPREAD**2
+def heavy_counts(mean: F64, rng: np.random.Generator) -> I64:
+    """Whole numbers from 1 on [n], of these means: beyond 1 Poisson of a log-normal mean."""
+    spread = COUNT_SPREAD * rng.standard_normal(len(mean)) - 0.5 * COUNT_SPREAD**2
     return np.asarray(1 + rng.poisson((mean - 1.0) * np.exp(spread)), np.int64)
-
-
-def _visit(visited: Bool, rng: np.random.Generator) -> F64:
-    """A moment in one of the steps at which each row is true, all alike; every row has one."""
-    score = np.where(visited, rng.random(visited.shape), -1.0)
-    step: F64 = score.argmax(axis=1) + rng.random(len(visited))
-    return step
-
-
-def _sorted(parts: list[tuple[I64, F64, int]], cluster: I64) -> Orders:
-    minute = np.concatenate([part[0] for part in parts])
-    place = np.concatenate([part[1] for part in parts])
-    kind = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
-    alone = (cluster.max() + 1 if len(cluster) else 0) + np.arange(len(minute) - len(cluster))
-    rank = np.where(kind == OPEN, -1.0, place)
-    rank[kind == CLOSE] = STEPS + 1.0
-    order = np.argsort(minute * (STEPS + 3.0) + rank, kind="stable")
-    return Orders(minute[order], place[order], kind[order], np.concatenate([cluster, alone])[order])

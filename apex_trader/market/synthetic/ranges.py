@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numba import njit
@@ -21,10 +21,12 @@ NEIGHBOURS = (3.0, 10.0, 60.0)
 FEWEST = 300
 #: Largest part of a minute's deviation that its extremes are taken to fall short.
 MAX_SHORTFALL = 0.35
+#: Least of it by which the number of samples is told.
+LEAST_SHORTFALL = 0.01
 #: What both extremes of n samples at Poisson times fall short, in deviations, times sqrt(n).
 SAMPLED = math.sqrt(2.0)
 #: Variance of that level around what it should be, and of one minute's measurement of it.
-PRIOR_VARIANCE, MISSING_VARIANCE = 0.02**2, 1.0
+PRIOR_VARIANCE, MISSING_VARIANCE = 0.05**2, 1.0
 #: Deviations that a range, made whole, can hold: the grid of the posterior.
 LEAST_RATIO, MOST_RATIO, GRID = 0.8, 5.0, 48
 #: Most that the path is taken to go beyond either extreme, and the least seen range, deviations.
@@ -60,16 +62,18 @@ class Volatility:
     """What is known of each minute's volatility.
 
     sigma [n]: deviation of the log return, 0 where flat. above, below [n]: log price that the path
-    goes beyond high and low.
+    goes beyond high and low. samples [n]: number of moments whose prices' extremes fall that far
+    short of the path's, 0 where flat.
     """
 
     sigma: F64
     above: F64
     below: F64
+    samples: F64
 
     def rows(self, index: slice) -> Volatility:
         """Of some of the minutes."""
-        return Volatility(self.sigma[index], self.above[index], self.below[index])
+        return Volatility(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 def shortfall(move: F64, reach: F64, sigma: F64, orders: F64) -> F64:
@@ -111,7 +115,7 @@ def minute_sigma(
     reach = up + down
     short = np.zeros(len(reach))
     if not (reach > 0).any():
-        return Volatility(*np.zeros((3, len(reach))))
+        return Volatility(*np.zeros((4, len(reach))))
     sigma = np.zeros(len(reach))
     for _ in range(4):
         sigma, prior, width = _by_ranges(reach, short * sigma, activity)
@@ -119,7 +123,8 @@ def minute_sigma(
     # beyond the highest of Poisson samples the path goes by an exponential (Wiener-Hopf)
     above, below = np.minimum(0.5 * short * rng.exponential(1.0, (2, len(reach))), MOST_BEYOND)
     sigma = _drawn(up, down, move, above, below, prior, width, rng)
-    return Volatility(sigma, above * sigma, below * sigma)
+    samples = np.where(reach > 0, (SAMPLED / np.maximum(short, LEAST_SHORTFALL)) ** 2, 0.0)
+    return Volatility(sigma, above * sigma, below * sigma, samples)
 
 
 def _by_ranges(reach: F64, extra: F64, activity: F64) -> tuple[F64, F64, float]:

@@ -13,6 +13,7 @@ from apex_trader.time import MINUTE
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 #: Trades of a minute grow with its volume to this power (measured relations lie near 0.6).
 VOLUME_POWER = 0.6
@@ -102,6 +103,24 @@ class Minutes:
         joined = np.diff(self.ts) == MINUTE
         gap[1:-1][joined] = np.log(self.open[1:] / self.close[:-1])[joined]
         return gap
+
+    @property
+    def single(self) -> Bool:
+        """Which minutes have room for one trade alone."""
+        flat = (self.high == self.low) & (self.lots < 2)
+        return np.asarray(flat | (self.count == 1))
+
+    @property
+    def high_apart(self) -> Bool:
+        """Which minutes reach their high at another trade than the first and the last."""
+        apart = (self.open != self.high) & (self.close != self.high)
+        return np.asarray(apart & (self.activity > 0))
+
+    @property
+    def low_apart(self) -> Bool:
+        """Which minutes reach their low at another trade than the first and the last."""
+        apart = (self.open != self.low) & (self.close != self.low)
+        return np.asarray(apart & (self.activity > 0))
 
     @property
     def lots(self) -> F64:

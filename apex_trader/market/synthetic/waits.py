@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from apex_trader.market.synthetic.bridge import MOST_LATE, STEPS
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 #: Waits proposed for each boundary between minutes; one is chosen by how well it fits the gaps.
@@ -30,18 +29,14 @@ class Waits:
     """When the symbols' trades of each minute begin and end, in steps of the walk's grid.
 
     before, after [n]: from the minute's begin to the first trade of either symbol, and from the
-    last one to its end. late, early [symbols, n]: whole steps that a symbol's own first and last
-    trade lie inside of those. gap [symbols, n + 1]: log return from the close in front of each
-    minute to its open, the last one behind the last minute, NaN where either is absent; waited
-    [symbols, n + 1]: the steps that it took.
+    last one to its end. first, last [symbols, n]: places of each symbol's own first and last trade
+    on the grid of STEPS between those.
     """
 
     before: F64
     after: F64
-    late: I64
-    early: I64
-    gap: F64
-    waited: F64
+    first: F64
+    last: F64
 
 
 def draw_waits(
@@ -67,9 +62,9 @@ def draw_waits(
     pick = np.broadcast_to(chosen[None, :, None], (symbols, n + 1, 1))
     silent = np.take_along_axis(silent, pick, axis=2)[:, :, 0]
     wait = np.take_along_axis(wait, pick, axis=2)[:, :, 0]
-    before, late = _common(wait[:, :-1], rate > 0, rng)
-    after, early = _common(silent[:, 1:], rate > 0, rng)
-    return Waits(before, after, late, early, gap, silent + wait)
+    before, late = _common(wait[:, :-1], rate > 0)
+    after, early = _common(silent[:, 1:], rate > 0)
+    return Waits(before, after, late, STEPS - early)
 
 
 def _behind(values: F64) -> F64:
@@ -108,12 +103,9 @@ def _normal(value: F64, variance: F64) -> F64:
     return np.asarray(-0.5 * (value * value / variance + np.log(variance)))
 
 
-def _common(wait: F64, present: Bool, rng: np.random.Generator) -> tuple[F64, I64]:
-    """(the shortest wait of those present [n], each one's whole steps beyond it [symbols, n])."""
+def _common(wait: F64, present: Bool) -> tuple[F64, F64]:
+    """(the shortest wait of those present [n], each one's steps beyond it [symbols, n])."""
     shortest = np.where(present, wait, np.inf).min(axis=0)
     shortest = np.where(np.isfinite(shortest), shortest, 0.0)
     beyond = np.where(present, wait - shortest, 0.0)
-    whole = np.floor(beyond + rng.random(beyond.shape)).astype(np.int64)
-    # who comes first is not rounded up
-    whole[beyond == 0.0] = 0
-    return shortest, np.minimum(whole, MOST_LATE)
+    return shortest, np.minimum(beyond, MOST_LATE)

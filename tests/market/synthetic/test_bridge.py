@@ -30,14 +30,12 @@ def walks_of(
     late: np.ndarray | None = None,
     early: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Walks of minutes whose gaps are unknown."""
-    minutes = first.shape[1]
-    nothing = np.zeros((2, minutes), np.int64)
-    return draw_walks(
-        first.astype(float), last.astype(float), cells, chance, np.ones((2, minutes)),
-        nothing if late is None else late, nothing if early is None else early,
-        np.full((2, minutes + 1), np.nan), np.zeros((2, minutes + 1)), correlation, rng,
+    nothing = np.zeros(first.shape, np.int64)
+    walks: np.ndarray = draw_walks(
+        first.astype(float), last.astype(float), cells, chance,
+        nothing if late is None else late, nothing if early is None else early, correlation, rng,
     )  # fmt: skip
+    return walks
 
 
 @settings(deadline=None, max_examples=40)
