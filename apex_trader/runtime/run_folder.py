@@ -17,6 +17,7 @@ class RunFolder:
     config.yaml      the resolved configuration
     checkpoints/     see ``learner.checkpoint``
     extractors/      frozen extractors, one file a version
+    confidence/      calibrated confidence, one file a checkpoint (``runtime.calibration``)
     segments.json    the run's registry of market segments
     metrics.jsonl    every metric, one line a reading
     report.html      the backtest's report
