@@ -62,7 +62,7 @@ class ConfidenceJudgement:
             found.append(
                 f"Confidence of {self.gate:g} is hardly ever reached: {self.covered:.2%} of the "
                 f"agent's entries are that sure, the surest {self.largest:.2f}. Gated, it opened "
-                f"{self.passed:,} position{'s' * (self.passed != 1)}."
+                f"{self.passed:,} position{'s' * (self.passed != 1)}, asking {self.asked:,} times."
             )
         if self.held is not None and abs(self.held.gap.value) > 2.0 * self.gap_error:
             said = self.held.base_rate.value + self.held.gap.value

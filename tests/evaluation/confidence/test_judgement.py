@@ -80,7 +80,7 @@ def test_on_a_martingale_confidence_never_claims(seed):
     assert run_continuous(path, Knowing(forecast, trading), trading, REWARD).equity[-1] < 0.995
     (note,) = [n for n in found.notes() if "hardly ever" in n]
     assert note.startswith("Confidence of 0.7 is hardly ever reached: 0.00% of the agent's entries")
-    assert note.endswith("Gated, it opened 0 positions.")
+    assert note.endswith(f"Gated, it opened 0 positions, asking {found.asked:,} times.")
 
 
 def test_an_edge_is_kept_and_its_losses_are_not():
