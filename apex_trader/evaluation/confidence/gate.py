@@ -50,12 +50,15 @@ class GatedPolicy:
 
     def act(self, rows: I64, accounts: NDArray[np.float32], positions: I64) -> NDArray[np.uint8]:
         """See ``policies.Policy.act``; actions of the set ``target``."""
-        targets, confidence = self.decide(rows, accounts, positions)
-        adds = adds_risk(positions, targets)
-        passes = confidence >= self.gate
-        self.asked += int(adds.sum())
-        self.passed += int((adds & passes).sum())
-        return (np.where(adds & ~passes, 0, targets) + 1).astype(np.uint8)
+        q, chosen, targets = self._wish(rows, accounts, positions)
+        entries = np.flatnonzero(adds_risk(positions, targets))
+        if len(entries):
+            sure = self._sure(q[entries], chosen[entries], positions[entries], rows[entries])
+            refused = entries[~(sure >= self.gate)]
+            self.asked += len(entries)
+            self.passed += len(entries) - len(refused)
+            targets[refused] = 0
+        return (targets + 1).astype(np.uint8)
 
     def decide(self, rows: I64, accounts: NDArray[np.float32], positions: I64) -> tuple[I64, F64]:
         """(position that the agent asks for [k], its confidence [k]), before the gate.
@@ -63,10 +66,21 @@ class GatedPolicy:
         NaN for a decision to keep the position, which is no order, and for a closing order where
         confidence knows none.
         """
-        q = self._agent.values(rows, accounts)
-        chosen = q.argmax(1)
-        targets = self._features.targets(positions, chosen)
-        features = self._features.of(q, positions, chosen, self._sigma[rows])
-        confidence = self._confidence.of(features, adds_risk(positions, targets))
+        q, chosen, targets = self._wish(rows, accounts, positions)
+        confidence = self._sure(q, chosen, positions, rows)
         confidence[targets == positions] = np.nan
         return targets, confidence
+
+    def _wish(
+        self, rows: I64, accounts: NDArray[np.float32], positions: I64
+    ) -> tuple[NDArray[np.float32], I64, I64]:
+        """(values [k, A], chosen actions [k], positions that they ask for [k])."""
+        q = self._agent.values(rows, accounts)
+        chosen = q.argmax(1)
+        return q, chosen, self._features.targets(positions, chosen)
+
+    def _sure(self, q: NDArray[np.float32], chosen: I64, positions: I64, rows: I64) -> F64:
+        """[k] confidence of the decisions."""
+        features = self._features.of(q, positions, chosen, self._sigma[rows])
+        adds = adds_risk(positions, self._features.targets(positions, chosen))
+        return self._confidence.of(features, adds)
