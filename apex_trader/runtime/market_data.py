@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ class MarketData:
         primary = StoreSource(store, config.market.primary)
         reference = StoreSource(store, config.market.reference) if config.market.reference else None
         self.info: MarketInfo = primary.info
+        self.reference_info: MarketInfo | None = reference.info if reference is not None else None
         fills = FillConfig(
             latency=config.execution.micros("latency"),
             max_fill_wait=config.execution.micros("max_fill_wait"),
@@ -159,8 +160,12 @@ class MarketData:
         """What a reader of this market's results must know."""
         notes = []
         if self.info.synthetic is not None:
-            made = {k: self.info.synthetic.get(k) for k in ("generator", "seed", "source", "start")}
-            notes.append(f"Synthetic market, not a real one: {_describe(made)}.")
+            made = _made_from(self.info.synthetic)
+            notes.append(f"Synthetic market, not a real one: {made}.")
+        reference = self.reference_info
+        if reference is not None and reference.synthetic is not None:
+            made = _made_from(reference.synthetic)
+            notes.append(f"The reference {reference.market} is synthetic, not a real one: {made}.")
         if self.info.lookback is not None:
             back = self.info.lookback
             notes.append(
@@ -182,6 +187,11 @@ def _span_text(start: int, end: int) -> str:
         return f"from {format_date(start)} on"
     before = f"before {format_date(end)}"
     return f"from {format_date(start)} to {before}" if start > EVER[0] else before
+
+
+def _made_from(synthetic: Mapping[str, Any]) -> str:
+    """Generator, seed and origin of a synthetic market's label."""
+    return _describe({k: synthetic.get(k) for k in ("generator", "seed", "source", "start")})
 
 
 def _describe(synthetic: Any) -> str:
