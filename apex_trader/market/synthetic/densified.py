@@ -168,6 +168,10 @@ class DensifiedWorld(World):
             minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.trades(m), rng)
             for m in self._minutes
         ]
+        self._sizes = [
+            law.sizes(m, known.samples)
+            for m, known in zip(self._minutes, self._volatility, strict=True)
+        ]
 
     def pieces(self) -> Iterator[Piece]:
         """The tape, a day of every market at a time."""
@@ -197,11 +201,11 @@ class DensifiedWorld(World):
         minutes = [m.rows(rows) for m in self._minutes]
         volatility = [known.rows(rows) for known in self._volatility]
         sigma = np.stack([known.sigma for known in volatility])
-        sizes = [self._law.sizes(m, k.samples) for m, k in zip(minutes, volatility, strict=True)]
-        clusters = np.stack(
-            [size.clusters * (m.activity > 0) for size, m in zip(sizes, minutes, strict=True)]
+        sizes = [size.rows(rows) for size in self._sizes]
+        clusters = np.stack([size.clusters for size in sizes])
+        correlation = _correlation(
+            [m.rows(around) for m in self._minutes], [s.clusters[around] for s in self._sizes]
         )
-        correlation = _correlation([m.rows(around) for m in self._minutes], self._law)
         rngs = [np.random.default_rng(seed) for seed in seeds]
         waits = _waits(minutes, clusters, sigma, correlation, rngs[0])
         pace = self._law.pace(waits, rngs[1])
@@ -225,7 +229,7 @@ def _waits(
     return draw_waits(clusters / STEPS, gap, sigma, bounce, correlation, rng)
 
 
-def _correlation(minutes: list[Minutes], law: InsideLaw) -> float:
+def _correlation(minutes: list[Minutes], clusters: list[F64]) -> float:
     """Of the symbols' steps, by Kendall's tau of their minutes' log returns: ρ = sin(π/2·τ).
 
     That holds for every elliptical law (Lindskog, McNeil & Schmock 2003), so also for returns of
@@ -238,7 +242,7 @@ def _correlation(minutes: list[Minutes], law: InsideLaw) -> float:
     if known.sum() < FEWEST_MINUTES:
         return USUAL_CORRELATION
     tau = float(stats.kendalltau(minutes[0].move[known], minutes[1].move[known]).statistic)
-    wait = [STEPS / float(np.median(law.clusters(m)[known])) for m in minutes]
+    wait = [STEPS / float(np.median(number[known])) for number in clusters]
     first = 1.0 / sum(1.0 / w for w in wait)
     whole = STEPS + 2.0 * first
     shared = whole - 2.0 * (sum(wait) - first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from apex_trader.market.types import Trades
 from apex_trader.time import MINUTE, SECOND
@@ -125,6 +126,16 @@ def t_statistics(days: list[dict[str, float]]) -> dict[str, tuple[float, float]]
     found = {}
     for name in {name: None for day in days for name in day}:
         gain = np.array([day[name] for day in days if name in day])
-        error = float(gain.std(ddof=1)) / np.sqrt(len(gain))
-        found[name] = (float(gain.mean()), float(gain.mean() / error))
+        error = max(float(gain.std(ddof=1)) / np.sqrt(len(gain)), 1e-18)
+        found[name] = (float(gain.mean()), float(gain.mean()) / error)
     return found
+
+
+def sure_t(days: list[dict[str, float]], level: float = 0.05) -> float:
+    """The t beyond which one policy of all these is more than the best of so many chances.
+
+    Student's t over the days, two-sided, for whoever does a policy's opposite has its loss; the
+    level is shared by the policies (Bonferroni).
+    """
+    policies = {name for day in days for name in day}
+    return float(stats.t.ppf(1.0 - 0.5 * level / len(policies), len(days) - 1))

@@ -31,11 +31,16 @@ MOST_SILENT = 0.25
 
 @dataclass(frozen=True)
 class Sizes:
-    """Mean numbers in each minute [n]: of clusters, of a cluster's orders, of an order's trades."""
+    """Mean numbers in each minute [n]: of clusters, 0 where it is absent, of a cluster's orders, of
+    an order's trades."""
 
     clusters: F64
     cluster: F64
     sweep: F64
+
+    def rows(self, index: slice) -> Sizes:
+        """Of some of the minutes."""
+        return Sizes(self.clusters[index], self.cluster[index], self.sweep[index])
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ class InsideLaw:
         clusters = np.clip(samples, fewest, np.maximum(trades, fewest))
         each = np.divide(trades, clusters, out=np.ones_like(trades), where=clusters > 0)
         cluster = np.maximum(each / self.sweep, 1.0)
-        return Sizes(clusters, cluster, np.maximum(each / cluster, 1.0))
+        sweep = np.maximum(each / cluster, 1.0)
+        return Sizes(clusters * (minutes.activity > 0), cluster, sweep)
 
     def pace(self, waits: Waits, rng: np.random.Generator) -> F64:
         """Share of its minute that has passed at each edge of the grid's steps [n, STEPS + 1].
