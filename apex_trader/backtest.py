@@ -7,7 +7,7 @@
     python -m apex_trader.backtest run=DIR market.primary=binance:ETHUSDT from=2024-08-08
     python -m apex_trader.backtest run=DIR checkpoint=latest out=DIR
 
-run         the run's folder
+run         the run's folder; of a walk-forward test, every fold is judged on its own test days
 period      test (default), calibration, validation, agent or extractor, as the run divided them
 from, to    dates of a period of its own instead; to is the day after the last (default: all)
 checkpoint  best (on validation, the default), latest, or a name such as step-002000
@@ -48,6 +48,7 @@ from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
 from apex_trader.runtime.typed import settings
 from apex_trader.runtime.verdict import verdict
+from apex_trader.runtime.walk_forward import fold_configs, fold_folder, result_of_folds
 from apex_trader.time import DAY, format_date, parse_time
 
 
@@ -122,14 +123,39 @@ def _run(arguments: list[str]) -> None:
     folder = RunFolder.open(request.run)
     config = load_config(folder, request.overrides)
     check_agent(load_config(folder), config)
+    out = Path(request.out).expanduser() if request.out else _new_folder(folder, request)
+    _check_out(out)
+    if config.walk_forward.folds:
+        _judge_folds(config, folder, request, out)
+    else:
+        _judge_run(config, folder, request, out)
+
+
+def _judge_run(config: Config, folder: RunFolder, request: Request, out: Path) -> None:
     display = Display(f"backtest · {folder.path}")
     try:
-        out = Path(request.out).expanduser() if request.out else _new_folder(folder, request)
-        _check_out(out)
         judgement = backtest(config, folder, request, out, display)
     finally:
         display.close({})
     print_summary(display.say_table, RunFolder(out), judgement.figures, _title(judgement))
+
+
+def _judge_folds(config: Config, folder: RunFolder, request: Request, out: Path) -> None:
+    """Judge every fold of a walk-forward test on its own test days, in a folder each of ``out``."""
+    if request.span is not None or request.period != "test":
+        raise ApexError(
+            f"{folder.path} is a walk-forward test, judged on its folds' test days; for another "
+            f"period give one of its folds, run={fold_folder(folder, 1).path}"
+        )
+    judged = []
+    for number, fold in enumerate(fold_configs(config, folder), 1):
+        place = fold_folder(folder, number)
+        RunFolder.open(place.path)
+        _judge_run(fold, place, request, fold_folder(RunFolder(out), number).path)
+        judged.append(fold_folder(RunFolder(out), number))
+    result = RunFolder(out)
+    result.write_json(result.result, result_of_folds(config, folder, judged))
+    print(f"all folds: {result.result}")
 
 
 def backtest(

@@ -4,6 +4,7 @@
     python -m apex_trader.train +experiment=eth_minutes market.store=DIR
     python -m apex_trader.train +experiment=eth_full    market.store=DIR
     python -m apex_trader.train resume=runs/…                     # go on where a run stopped
+    python -m apex_trader.train +experiment=eth_minutes walk_forward.folds=3 market.store=DIR
     python -m apex_trader.train +experiment=quickstart runtime=serial seed=1
     python -m apex_trader.train -m +experiment=quickstart seed=1,2,3
 
@@ -43,6 +44,7 @@ from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
 from apex_trader.runtime.summary import print_summary
 from apex_trader.runtime.verdict import record_trial, verdict
+from apex_trader.runtime.walk_forward import walk_forward
 
 
 def main() -> None:
@@ -84,6 +86,9 @@ def train(config: Config, folder: RunFolder) -> None:
     if config.resume:
         folder = RunFolder.open(config.resume)
         check_resumable(load_config(folder), config)
+    if config.walk_forward.folds:
+        walk_forward(config, folder, train)
+        return
     folder.path.mkdir(parents=True, exist_ok=True)
     prepare_store(config, folder)
     if config.rollout.source == "stream":

@@ -35,6 +35,12 @@ SMALL = [
     "wandb.mode=disabled",
 ]
 
+#: Who is judged on a planted market: the agent, and everything that it has to beat.
+JUDGED = {
+    "agent", "flat", "buy and hold", "sell and hold", "moving averages", "pivot trend", "random",
+    "logistic regression", "hindsight optimum", "oracle", "filter optimum",
+}  # fmt: skip
+
 
 def write_small_market(folder: Path) -> Path:
     """Six days of minute bars and just enough history behind them, in a store at ``folder``."""

@@ -66,7 +66,8 @@ class Assessment:
     order, of the traded value. costs: the agent at other fees, ascending. latency: at other
     latencies, ascending. adverse: fee in basis points → policy → its ``summarize``.
     adverse_records: the agent's records at those fees. regimes: the table. scores: optimum → score,
-    where one is known. baselines: name → what it does, in words.
+    where one is known. days [d] µs: with decisions; daily: policy → net log return of each, the
+    agent first. baselines: name → what it does, in words.
     """
 
     sharpe: SharpeStatistics
@@ -80,25 +81,28 @@ class Assessment:
     adverse: dict[str, dict[str, dict[str, float]]]
     regimes: list[Regime]
     scores: dict[str, ScoreFigure]
+    days: I64
+    daily: dict[str, F64]
     baselines: dict[str, str] = field(default_factory=dict)
     adverse_records: dict[str, Record] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """For machines: all but records. A figure is a number, or {"missing": why}."""
         parts = {name: value for name, value in vars(self).items() if name != "adverse_records"}
-        plain: dict[str, Any] = _plain(parts)
+        plain: dict[str, Any] = to_plain(parts)
         return plain
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """A typed result as plain values, arrays apart. A figure is a number, or {"missing": why}."""
     if isinstance(value, Figure):
         return {"missing": value.reason} if value.value is None else value.value
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): to_plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [to_plain(inner) for inner in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: to_plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return value
 
 

@@ -80,7 +80,7 @@ def _block(series: F64) -> float:
     from arch.bootstrap import optimal_block_length
 
     varied = series[:, np.ptp(series, axis=0) > 0.0]
-    if not varied.shape[1] or len(series) < 8:  # too few for autocovariances
+    if not varied.shape[1] or len(series) < 16:  # too few for autocovariances
         return 1.0
     lengths = optimal_block_length(varied)["stationary"].to_numpy()
     longest = float(np.nanmax(lengths)) if np.isfinite(lengths).any() else 1.0

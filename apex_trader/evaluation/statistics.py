@@ -48,10 +48,11 @@ def summarize(record: Record) -> dict[str, float]:
         "hit_rate": (closed["gain"] > 0).mean() if len(closed) else math.nan,
         "mean_holding_seconds": closed["seconds"].mean() if len(closed) else math.nan,
     }
-    return {k: float(v) for k, v in (figures | _annualised(daily)).items()}
+    return {k: float(v) for k, v in (figures | annualised(daily)).items()}
 
 
-def _annualised(daily: np.ndarray) -> dict[str, float]:
+def annualised(daily: np.ndarray) -> dict[str, float]:
+    """Sharpe, Sortino and Calmar of daily net returns [d]; NaN for fewer than 5 days."""
     names = ("sharpe", "sortino", "calmar")
     if len(daily) < MIN_DAYS or np.ptp(daily) == 0:
         return dict.fromkeys(names, math.nan)

@@ -237,6 +237,8 @@ def assess(
         scores={
             name: score_figure(own, daily[name]) for name in (ORACLE, FILTER) if name in daily
         },
+        days=days,
+        daily={agent.name: own, **daily},
         baselines=baselines.words,
         adverse_records={
             name: by_scenario[name] for name, fee in scenarios.fees.items() if fee > 0.0

@@ -33,6 +33,7 @@ from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.metrics import STEP_AXES
 from apex_trader.runtime.periods import days_text
 from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.trials import Looks
 from apex_trader.state.coverage import BlockReport, column_report
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Block, Schema
@@ -82,8 +83,8 @@ class Judgement:
 
     notes: sentences that a reader of the figures must not miss. confidence: what it was worth here,
     or why there is none; None where nobody asked. The gated agent is the second record then.
-    assessment: what the figures are worth; None for a judgement made without ``judge``. looks: what
-    the ledger knew of the days before, for machines.
+    assessment: what the figures are worth. looks: what the ledger knew of the days before; None
+    where it was not asked.
     """
 
     records: list[Record]
@@ -93,7 +94,7 @@ class Judgement:
     notes: list[str]
     confidence: ConfidenceJudgement | Uncalibrated | None = None
     assessment: Assessment | None = None
-    looks: dict[str, Any] | None = None
+    looks: Looks | None = None
 
 
 def judge(
@@ -206,10 +207,16 @@ def result_of(
                   "extractor": agent.extractor.version if agent.extractor else None},
         "backtest": judgement.figures if judgement is not None else {},
         "evaluation": _assessment(judgement),
-        "ledger": judgement.looks if judgement is not None else None,
+        "ledger": _looks(judgement),
         "confidence": _confidence(judgement),
         "notes": judgement.notes if judgement is not None else data.notes(),
     }  # fmt: skip
+
+
+def _looks(judgement: Judgement | None) -> dict[str, Any] | None:
+    """For machines: what the ledger knew of the days before they were judged."""
+    looks = judgement.looks if judgement is not None else None
+    return looks.describe() if looks is not None else None
 
 
 def _assessment(judgement: Judgement | None) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ class RunFolder:
         A run that ended before its first checkpoint has nothing to continue from: its metrics are
         removed and the folder is used again.
         """
-        if self.config.exists() and self._has_checkpoint():
+        if self.config.exists() and self.has_checkpoint():
             raise ApexError(
                 f"{self.path} holds a run already: continue it with resume={self.path}, "
                 "or choose another hydra.run.dir"
@@ -92,7 +92,8 @@ class RunFolder:
         for left in (self.metrics, self.report, self.result):
             left.unlink(missing_ok=True)
 
-    def _has_checkpoint(self) -> bool:
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to resume from."""
         return self.checkpoints.is_dir() and any(self.checkpoints.glob("step-*"))
 
     def claim(self) -> None:

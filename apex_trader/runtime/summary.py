@@ -9,9 +9,12 @@ from rich.table import Table
 from apex_trader.evaluation.report import FIGURES, show_figure
 from apex_trader.runtime.run_folder import RunFolder
 
-SHOWN = (
-    "net_return", "gross_return", "fee", "max_drawdown", "sharpe", "trades_per_day", "exposure",
-)  # fmt: skip
+#: Columns of the table, in the order and words of a terminal's width.
+SHOWN = {
+    "net_return": "net return", "max_drawdown": "drawdown", "sharpe": "Sharpe",
+    "gross_return": "before costs", "fee": "fees", "trades_per_day": "orders/day",
+    "exposure": "exposure",
+}  # fmt: skip
 
 
 def print_summary(
@@ -20,14 +23,14 @@ def print_summary(
     figures: Mapping[str, Mapping[str, float]],
     title: str = "test period, out of sample",
 ) -> None:
-    """Show a table of the headline figures and the paths of report and result."""
+    """Show a table of the headline figures, a row a policy, and the paths of report and result."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for name in figures:
-        table.add_column(name, justify="right")
-    for key, label, form in FIGURES:
-        if key in SHOWN:
-            table.add_row(label, *(show_figure(f[key], form) for f in figures.values()))
+    for label in SHOWN.values():
+        table.add_column(label, justify="right")
+    forms = {key: form for key, _, form in FIGURES}
+    for name, known in figures.items():
+        table.add_row(name, *(show_figure(known[key], forms[key]) for key in SHOWN))
     show(table)
     show(f"report: {folder.report}")
     show(f"result: {folder.result}")

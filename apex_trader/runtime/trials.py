@@ -102,7 +102,6 @@ class Looks:
     def describe(self) -> dict[str, Any]:
         """For machines."""
         return {
-            "ledger": self.ledger.url,
             "trials": len(self.trials),
             "touches_before": [
                 {"time": format_time(t.time), "who": t.who, "run": t.run, "command": t.command,

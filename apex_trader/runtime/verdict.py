@@ -34,7 +34,7 @@ def verdict(
     record = judgement.records[0]
     failed = note_touch(looks, config, folder, agent.checkpoint, record, used, command)
     notes = [*judgement.notes, *looks.notes, *failed]
-    return replace(judgement, notes=notes, looks=looks.describe())
+    return replace(judgement, notes=notes, looks=looks)
 
 
 def record_trial(config: Config, data: MarketData, agent: Agent, folder: RunFolder) -> list[str]:

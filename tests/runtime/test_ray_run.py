@@ -13,6 +13,7 @@ from apex_trader.runtime.config import ClusterConfig, Config
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.train import train
 from learner.checkpoint import CheckpointManager
+from tests.conftest import JUDGED
 from tests.runtime.documented import undocumented
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -54,7 +55,7 @@ def test_it_runs_to_its_budget_and_is_judged(finished: RunFolder):
     assert checkpoint.json("run.json")["updates"] == UPDATES
     result = json.loads(finished.result.read_text())
     assert result["runtime"] == "ray"
-    assert set(result["backtest"]) == {"agent", "flat", "buy and hold", "sell and hold"}
+    assert set(result["backtest"]) == JUDGED
     assert finished.report.is_file()
 
 

@@ -22,6 +22,7 @@ from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
 from apex_trader.train import train
 from learner.checkpoint import CheckpointManager, CheckpointWarning
+from tests.conftest import JUDGED
 from tests.runtime.documented import documented, undocumented
 
 pytestmark = pytest.mark.slow
@@ -37,8 +38,11 @@ def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs the tiny configuration, changed, in a new folder."""
 
     def start(**changes: Any) -> RunFolder:
-        folder = RunFolder(tmp_path_factory.mktemp("run") / "folder")
-        train(replace(tiny, **changes), folder)
+        place = tmp_path_factory.mktemp("run")
+        folder = RunFolder(place / "folder")
+        # a ledger of its own: a run knows of others on the same market, and its result says so
+        evaluation = replace(tiny.evaluation, ledger=str(place / "ledger"))
+        train(replace(tiny, **{"evaluation": evaluation, **changes}), folder)
         return folder
 
     return start
@@ -77,7 +81,7 @@ def final(folder: RunFolder) -> int:
 
 def test_a_run_leaves_figures_a_report_and_a_checkpoint(finished: RunFolder):
     result = json.loads(finished.result.read_text())
-    assert set(result["backtest"]) == {"agent", "flat", "buy and hold", "sell and hold"}
+    assert set(result["backtest"]) == JUDGED
     assert result["backtest"]["flat"]["net_return"] == 0.0
     assert result["synthetic"]
     assert any("Synthetic market" in note for note in result["notes"])
@@ -174,6 +178,8 @@ def test_a_run_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
 ):
     """Bit for bit: network, replay, accounts and counters go on where they stood."""
     folder = RunFolder(tmp_path / "run")
+    evaluation = replace(tiny.evaluation, ledger=str(tmp_path / "ledger"))
+    tiny = replace(tiny, evaluation=evaluation)
     with monkeypatch.context() as patch:
         stop_after_checkpoint(patch, at_least=20)
         with pytest.raises(_StoppedError):
