@@ -11,6 +11,7 @@ import ccxt
 
 from apex_trader.errors import ApexError
 from apex_trader.market.exchange.requests import Requests
+from apex_trader.market.exchange.retry import Again
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,15 @@ class Listing:
 
 async def load_listings(requests: Requests, retries: int | None = None) -> dict[str, Listing]:
     """All markets of the exchange by their own id. UnreachableError when it does not answer."""
-    await requests.call(requests.client.load_markets, dict, retries)
-    markets = cast(dict[str, Any], requests.client.markets)
+
+    async def load() -> Any:
+        markets = await requests.client.load_markets(reload=True)
+        if not markets:
+            # ccxt makes that of null and of whatever else is no list of symbols.
+            raise Again("a list of no symbols", odd=True)
+        return markets
+
+    markets = cast(dict[str, Any], await requests.call(load, dict, retries))
     decimals = requests.client.precisionMode == ccxt.DECIMAL_PLACES
     return {
         str(market["id"]): _listing(market, decimals=decimals)

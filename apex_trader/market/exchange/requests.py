@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 import weakref
@@ -26,6 +27,12 @@ _FINAL = {
     404: "there is no such address",
     451: "not served to this place",
 }
+
+#: Kinds of JSON, in words.
+_KINDS: dict[type, str] = {
+    dict: "an object", list: "a list", type(None): "null", int: "a number", float: "a number",
+    bool: "a truth value", str: "a text",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,14 @@ class Requests:
     ) -> T:
         """The answer of a client's coroutine, which must be of type ``expect``.
 
-        Raises UnreachableError when it never comes, ApexError when the request is refused.
+        Raises UnreachableError when it never comes, or is always of another type, ApexError when
+        the request is refused.
         """
 
         async def once() -> T:
             answer = await self._once(request)
             if not isinstance(answer, expect):
-                raise Again("an answer that is no JSON")
+                raise _other_kind(answer, expect)
             return answer
 
         return await self.retry.call(self.address, once, retries)
@@ -78,6 +86,10 @@ class Requests:
         except ccxt.BaseError as error:
             status = None if task is None else self._statuses.get(task)
             raise self._sorted(error, status) from None
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            # The client's own parser, over an answer that has not the shape that it knows.
+            reason = _shortened(f"{type(error).__name__}: {error}")
+            raise Again(f"an answer that cannot be read, {reason}", odd=True) from None
 
     def _sorted(self, error: ccxt.BaseError, status: _Status | None) -> Exception:
         reason = _shortened(str(error)) or type(error).__name__
@@ -116,6 +128,18 @@ class Requests:
             return passed(code, reason, url, method, headers, body, *rest)
 
         self.client.on_rest_response = note
+
+
+def _other_kind(answer: object, expect: type) -> Again:
+    """A gateway's page mostly passes; JSON of another kind mostly stays."""
+    if isinstance(answer, str):
+        # What is neither object nor list, ccxt hands on as text.
+        try:
+            answer = json.loads(answer)
+        except ValueError:
+            return Again("an answer that is no JSON")
+    found = _KINDS.get(type(answer), type(answer).__name__)
+    return Again(f"{found} in place of {_KINDS.get(expect, expect.__name__)}", odd=True)
 
 
 def _shortened(text: str) -> str:

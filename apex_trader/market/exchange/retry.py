@@ -22,6 +22,9 @@ T = TypeVar("T")
 LONGEST_WAIT = 600.0
 #: Repetitions of requests to a host that has never answered.
 FIRST_RETRIES = 3
+#: Repetitions after an answer that came whole and is another thing than was asked for: waiting
+#: mends a host that is busy, hardly one that is no such exchange.
+ODD_RETRIES = 3
 
 
 class UnreachableError(ApexError):
@@ -32,10 +35,11 @@ class Again(Exception):
     """A request that failed and may succeed later.
 
     wait: seconds of silence that the other side asks for (Retry-After), of all requests.
+    odd: an answer came, and cannot be one; it is tried again ODD_RETRIES times at most.
     """
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        self.reason, self.wait = reason, wait
+    def __init__(self, reason: str, wait: float | None = None, *, odd: bool = False) -> None:
+        self.reason, self.wait, self.odd = reason, wait, odd
         super().__init__(reason)
 
 
@@ -78,13 +82,14 @@ class Retry:
             except Again as again:
                 left = self._config.retries if retries is None else retries
                 left = left if self._met else min(left, FIRST_RETRIES)
+                left = min(left, ODD_RETRIES) if again.odd else left
                 if again.wait is not None and again.wait > LONGEST_WAIT:
                     raise UnreachableError(
                         f"{where} refuses requests for {again.wait:,.0f} s ({again.reason}): "
                         "try again after that"
                     ) from None
                 if tries >= left:
-                    raise UnreachableError(self._gave_up(where, again.reason, tries + 1)) from None
+                    raise UnreachableError(_gave_up(where, again, tries + 1)) from None
                 await self._pause(tries, again.wait)
                 tries += 1
                 self.repeated += 1
@@ -102,11 +107,15 @@ class Retry:
         most = min(self._config.backoff_limit, self._config.backoff * 2.0 ** min(tries, 60))
         await self._sleep(float(self._generator.uniform(0.0, most)))
 
-    def _gave_up(self, where: str, reason: str, tries: int) -> str:
-        times = "once" if tries == 1 else f"{tries} times"
+
+def _gave_up(where: str, last: Again, tries: int) -> str:
+    asked = f"{last.reason}; asked {'once' if tries == 1 else f'{tries} times'}"
+    if last.odd:
         return (
-            f"{where} gives no answer ({reason}; asked {times}): check the address and the network"
+            f"{where} gives no answer that can be used ({asked}): check that this is the address "
+            "of that exchange's API, or try again later"
         )
+    return f"{where} gives no answer ({asked}): check the address and the network"
 
 
 def retry_after(header: str | None, now: float) -> float | None:

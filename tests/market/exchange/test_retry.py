@@ -116,3 +116,11 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     assert retry_after("soon", 0.0) is None
     assert retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 20.0) == 40.0
     assert retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 90.0) == 0.0
+
+
+def test_an_answer_that_can_be_none_is_asked_for_again_a_few_times_only() -> None:
+    request, time = Failing(*[Again("null in place of a list", odd=True)] * 10), Time()
+    with pytest.raises(UnreachableError, match=r"https://host .*that can be used .*asked 4 times"):
+        asyncio.run(retrying(time, retries=8).call("https://host", request))
+    # Half a second, doubled twice: nobody waits for minutes.
+    assert sum(time.slept) <= 3.5
