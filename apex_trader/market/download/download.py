@@ -175,7 +175,7 @@ class Download:
         client = rest(config, microseconds=True)
         try:
             requests = Requests(client, config, Retry(config, self._generator))
-            exchange = _Exchange(requests, pages(requests), now=time.time_ns() // 1000)
+            exchange = _Exchange(requests, pages(requests, strict=True), now=time.time_ns() // 1000)
             needed = self._request.source == "rest" or not has_archive(config.exchange)
             try:
                 retries = None if needed else GREETINGS

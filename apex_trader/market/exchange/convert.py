@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from apex_trader.errors import DataError
-from apex_trader.market.kinds import empty
-from apex_trader.market.plain import EARLIEST
+from apex_trader.market.kinds import Data, empty
+from apex_trader.market.plain import EARLIEST, LATEST
 from apex_trader.market.types import F64, I64, Bars, Funding, Trades
+from apex_trader.time import format_time
 
 _REMEDY = "The exchange's answer is not what it documents: try again, or use its archive"
 #: Position of each column of a raw kline; the same as in an archive's file.
@@ -95,6 +96,20 @@ def micros(time: int) -> int:
     return time if time >= EARLIEST else time * 1000
 
 
+def refuse_outside(rows: Data, start: int, end: int, origin: str) -> None:
+    """DataError when a row lies outside [start, end) µs, where none can be.
+
+    Cut off in silence, such a row would be missing in time that counts as known.
+    """
+    outside = (rows.ts < start) | (rows.ts >= end)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            origin, f"{_time_text(int(rows.ts[row]))} cannot be: it was asked for "
+            f"{_time_text(start)} to {_time_text(end)}", _REMEDY, row=row, field="ts",
+        )  # fmt: skip
+
+
 def no_trades() -> Trades:
     """No trades, with ids: appending to it keeps the ids of what is appended."""
     none = empty("trades")
@@ -139,10 +154,17 @@ def _unreadable(
 
 
 def _truth(row: Mapping[str, Any], origin: str) -> bool:
+    if not isinstance(row, Mapping):
+        raise DataError(origin, f"{row!r} is no trade", _REMEDY)
     value = row.get("m")
     if isinstance(value, bool):
         return value
     raise DataError(origin, f"{value!r} does not say who was the maker", _REMEDY, field="m")
+
+
+def _time_text(time: int) -> str:
+    """A time in words where it can be one at all."""
+    return format_time(time) if 0 <= time < LATEST else f"{time} µs since 1970"
 
 
 def _micros(times: I64) -> I64:

@@ -1,5 +1,6 @@
 """Downloading from the local exchange: what arrives, from where, and what a second run does."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from apex_trader.market.exchange.retry import UnreachableError
 from apex_trader.market.store import MarketStore
 from apex_trader.time import DAY, HOUR, MINUTE
 from tests.local_exchange import Clock, Feed
-from tests.local_exchange.faults import CorruptZip, On, Status, TruncatedZip, WrongChecksum
+from tests.local_exchange.faults import CorruptZip, Garbage, On, Status, TruncatedZip, WrongChecksum
 from tests.market.download.helpers import SPOT, content, fetch, opened, request
 from tests.market.exchange.local import feed, listing, numbered_trades
 from tests.market.samples import MONDAY
@@ -207,6 +208,34 @@ def test_replacing_mends_rows_that_went_wrong(store: MarketStore) -> None:
         assert content(store) != right
         fetch(store, request(exchange, kinds=("1m",), replace=True))
     assert content(store) == right
+
+
+def test_a_last_trade_of_an_impossible_time_is_not_the_end_of_the_history(
+    store: MarketStore,
+) -> None:
+    given = feed(count=50)
+    trades = given.find("spot", "ETHUSDT").trades  # type: ignore[union-attr]
+    assert trades.id is not None
+    wrong = trades.ts.copy()
+    wrong[-1] = MONDAY + 1000 * DAY
+    rows = [
+        {"a": number, "p": f"{price:.8f}", "q": f"{amount:.8f}", "T": ts // 1000, "m": side < 0}
+        for number, price, amount, ts, side in zip(
+            trades.id.tolist(), trades.price, trades.amount, wrong.tolist(), trades.side.tolist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+    answer = Garbage(json.dumps(rows))
+    with opened(given) as exchange:
+        wanted = request(exchange, source="rest", kinds=("trades",))
+        exchange.follow(lambda r: answer if "fromId" in r.query else None)
+        result = fetch(store, wanted)
+        assert not result.complete
+        assert "row 49, field 'ts'" in result.failures[0]
+        assert store.markets() == []
+        exchange.follow()
+        assert fetch(store, wanted).complete
+    assert len(store.read_trades(ETH)) == 50
 
 
 def test_the_time_before_a_listing_is_known_to_be_empty(store: MarketStore) -> None:

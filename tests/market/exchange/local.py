@@ -60,19 +60,23 @@ def config(exchange: LocalExchange, name: str = "binance", **changes: Any) -> Ex
 
 @asynccontextmanager
 async def asking(exchange: LocalExchange, name: str = "binance", *, unified: bool = False,
-                 **changes: Any) -> AsyncIterator[
+                 strict: bool = False, **changes: Any) -> AsyncIterator[
     tuple[Requests, Pages]
 ]:  # fmt: skip
     """Requests to the local exchange without a rate limiter's pauses.
 
-    unified: as an exchange is asked of which only ccxt's unified endpoints are known.
+    unified: as an exchange is asked of which only ccxt's unified endpoints are known. strict:
+    rows that cannot be an answer are refused.
     """
     settings = config(exchange, name, **changes)
     client = rest(settings, microseconds=not unified)
     client.enableRateLimit = False
     try:
         requests = Requests(client, settings, Retry(settings, np.random.default_rng(0)))
-        yield requests, UnifiedPages(requests) if unified else pages(requests)
+        yield (
+            requests,
+            (UnifiedPages(requests, strict=strict) if unified else pages(requests, strict=strict)),
+        )
     finally:
         await client.close()
 

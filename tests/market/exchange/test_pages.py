@@ -1,13 +1,15 @@
 """A market's past page by page, from the local exchange through the real client."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, DataError
 from apex_trader.market.exchange.listings import Listing, listing_named, load_listings
 from apex_trader.market.exchange.retry import UnreachableError
+from apex_trader.market.types import Trades
 from apex_trader.time import DAY, HOUR, MINUTE, parse_time
 from tests.local_exchange import Feed, LocalExchange
 from tests.local_exchange.faults import Close, Garbage, On, Status, TruncatedBody
@@ -120,6 +122,86 @@ def test_a_fault_that_lasts_names_the_address() -> None:
         async with asking(exchange, retries=2) as (_, ask):
             with pytest.raises(UnreachableError, match=exchange.rest_url):
                 await ask.trades_from(eth("binance"), 5000)
+
+    with_exchange(work, feed(count=10))
+
+
+@pytest.mark.parametrize("text", ["null", '{"code":0}', "3", '"none"'])
+def test_another_kind_of_answer_is_asked_for_again_a_few_times_only(text: str) -> None:
+    async def work(exchange: LocalExchange) -> None:
+        exchange.follow([On(Garbage(text))])
+        async with asking(exchange, retries=8) as (requests, ask):
+            for question in (
+                ask.trades_from(eth("binance"), 5000),
+                ask.bars(eth("binance"), "1h", MONDAY, MONDAY + DAY),
+                ask.time(),
+                load_listings(requests),
+            ):
+                before = requests.retry.repeated
+                with pytest.raises(UnreachableError, match=r"can be used .*asked 4 times"):
+                    await question
+                assert requests.retry.repeated - before == 3
+
+    with_exchange(work, feed(count=10))
+
+
+def test_rows_that_are_none_are_named() -> None:
+    async def work(exchange: LocalExchange) -> None:
+        exchange.follow([On(Garbage("[null]"))])
+        async with asking(exchange) as (_, ask):
+            with pytest.raises(DataError, match="None is no trade"):
+                await ask.trades_from(eth("binance"), 5000)
+
+    with_exchange(work, feed(count=10))
+
+
+def trade_rows(ts: list[int]) -> str:
+    """An answer with trades of these times (µs), numbered from 5000."""
+    return json.dumps([
+        {"a": 5000 + k, "p": "2000.00", "q": "1.0", "T": time // 1000, "m": False}
+        for k, time in enumerate(ts)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("unified", [False, True])
+def test_a_trade_of_the_future_is_refused_by_the_exchanges_own_clock(unified: bool) -> None:
+    async def work(exchange: LocalExchange) -> None:
+        now = exchange.clock.now()
+        async with asking(exchange, unified=unified, strict=True) as (_, ask):
+
+            async def asked(last: int) -> Trades:
+                exchange.follow([On(Garbage(trade_rows([MONDAY, last])), "aggTrades")])
+                if unified:
+                    return await ask.trades(eth("binance"), MONDAY, MONDAY + DAY)
+                return await ask.trades_from(eth("binance"), 5000)
+
+            assert len(await asked(MONDAY + HOUR)) == 2
+            for late in (now + MINUTE, now + 10_000 * DAY, 9_000_000_000_000_000_000):
+                with pytest.raises(DataError, match=r"row 1, field 'ts'.*cannot be"):
+                    await asked(late)
+
+    with_exchange(work, feed(count=10))
+
+
+@pytest.mark.parametrize("late", [MONDAY + DAY + MINUTE, MONDAY - MINUTE])
+def test_rows_of_a_time_that_was_not_asked_for_are_refused(late: int) -> None:
+    async def work(exchange: LocalExchange) -> None:
+        times = [MONDAY + HOUR, late]
+        bar = ["1.0", "1.0", "1.0", "1.0", "1.0", 0, "1.0", 1, "1.0", "1.0", "0"]
+        klines = json.dumps([[time // 1000, *bar] for time in times])
+        paid = [{"fundingTime": time // 1000, "fundingRate": "0.0001"} for time in times]
+        exchange.follow([
+            On(Garbage(klines), "klines"), On(Garbage(json.dumps(paid)), "fundingRate"),
+            On(Garbage(trade_rows(times)), "aggTrades"),
+        ])  # fmt: skip
+        async with asking(exchange, "binanceusdm", strict=True) as (_, ask):
+            for question in (
+                ask.bars(eth("binanceusdm"), "1m", MONDAY, MONDAY + DAY),
+                ask.funding(eth("binanceusdm"), MONDAY, MONDAY + DAY),
+                ask.trades(eth("binanceusdm"), MONDAY, MONDAY + DAY),
+            ):
+                with pytest.raises(DataError, match=r"row 1, field 'ts'.*cannot be"):
+                    await question
 
     with_exchange(work, feed(count=10))
 
