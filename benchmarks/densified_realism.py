@@ -38,7 +38,7 @@ STRETCHES = {
     "coinbase BTC 2023-09-05": ("coinbase_BTCUSD_trades_2023-09-05T16",),
 }  # fmt: skip
 #: Coinbase's file is de-duplicated and knows no sweeps: its venue has parameters of its own.
-OWN_TAPE = {"coinbase BTC 2023-09-05": {"sweep": 1.0, "cluster": 1.0, "burstiness": 0.3}}
+OWN_TAPE = {"coinbase BTC 2023-09-05": {"sweep": 1.0, "cluster": 1.4, "burstiness": 0.3}}
 HORIZONS = (1, 5, 15)
 
 

@@ -21,7 +21,7 @@ I8 = NDArray[np.int8]
 #: Steps of the grid that both symbols walk on in a minute.
 STEPS = 120
 #: Most steps that a symbol's first trade may come late on the grid, and its last one early.
-MOST_LATE = 15
+MOST_LATE = 20
 #: Most cells between low and high: any walk can still touch both and come back.
 MAX_CELLS = (STEPS - 2 * MOST_LATE) // 3
 #: A step's chance to move: cells are made as wide as this asks for.

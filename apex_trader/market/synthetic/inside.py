@@ -41,9 +41,10 @@ def trades_inside(
     ts = _times(minutes, orders, pace)
     side = _sides(orders, points.move[orders.point], law, rng)
     # whose sign is not the side's: sides go on, and a price known to bounce back can be traded
-    bounce = (rng.random(len(ts)) < 0.5) - 0.5
-    noisy = np.exp(points.log_price[orders.point]) / minutes.tick_size + bounce * law.spread_ticks
-    return _trades(minutes, orders, ts, dithered(noisy, rng), side, sizes, law, rng, first_id)
+    bounce = (rng.random(len(points.log_price)) < 0.5) - 0.5
+    noisy = np.exp(points.log_price) / minutes.tick_size + bounce * law.spread_ticks
+    ticks = dithered(noisy, rng)[orders.point]
+    return _trades(minutes, orders, ts, ticks, side, sizes, law, rng, first_id)
 
 
 def _times(minutes: Minutes, orders: Orders, pace: F64) -> I64:

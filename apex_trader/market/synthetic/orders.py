@@ -22,7 +22,7 @@ COUNT_SPREAD = 1.2
 #: Mean delay of an order behind the first one of its cluster, steps.
 CLUSTER_DELAY = 0.1
 #: Chance that an order of a cluster has the side of the cluster.
-CLUSTER_SIDE = 0.85
+CLUSTER_SIDE = 0.95
 #: Share of the variance of log amounts that a cluster's trades have in common.
 CLUSTER_AMOUNT = 0.5
 #: Longest wait for a minute's first trade, and silence after its last, as a share of the minute.

@@ -23,8 +23,10 @@ FEWEST = 300
 MAX_SHORTFALL = 0.35
 #: Least of it by which the number of samples is told.
 LEAST_SHORTFALL = 0.01
-#: What both extremes of n samples at Poisson times fall short, in deviations, times sqrt(n).
-SAMPLED = math.sqrt(2.0)
+#: What both extremes of samples at n random times fall short, in deviations: FIRST/sqrt(n) -
+#: SECOND/n. By Spitzer's identity (1956) for the largest of n exchangeable sums, whose times are
+#: Beta(k, n - k), and exact but for terms of n^-3/2.
+FIRST, SECOND = math.sqrt(2.0), math.sqrt(2.0 / math.pi)
 #: Variance of that level around what it should be, and of one minute's measurement of it.
 PRIOR_VARIANCE, MISSING_VARIANCE = 0.05**2, 1.0
 #: Deviations that a range, made whole, can hold: the grid of the posterior.
@@ -92,7 +94,8 @@ def shortfall(move: F64, reach: F64, sigma: F64, orders: F64) -> F64:
     if scale <= 0:
         return np.zeros(len(reach))
     missing = RANGE_OVER_MOVE * float(np.abs(move).sum()) - float(reach.sum())
-    expected = SAMPLED / math.sqrt(float(np.median(orders[orders > 0])))
+    steps = max(float(np.median(orders[orders > 0])) - 1.0, 1.0)
+    expected = FIRST / math.sqrt(steps) - SECOND / steps
     noise = MISSING_VARIANCE / float((sigma > 0).sum())
     weight = PRIOR_VARIANCE / (PRIOR_VARIANCE + noise)
     level = expected + weight * (missing / scale - expected)
@@ -123,8 +126,15 @@ def minute_sigma(
     # beyond the highest of Poisson samples the path goes by an exponential (Wiener-Hopf)
     above, below = np.minimum(0.5 * short * rng.exponential(1.0, (2, len(reach))), MOST_BEYOND)
     sigma = _drawn(up, down, move, above, below, prior, width, rng)
-    samples = np.where(reach > 0, (SAMPLED / np.maximum(short, LEAST_SHORTFALL)) ** 2, 0.0)
+    samples = np.where(reach > 0, samples_of(short), 0.0)
     return Volatility(sigma, above * sigma, below * sigma, samples)
+
+
+def samples_of(short: F64) -> F64:
+    """Number of samples, first and last among them, whose extremes fall so far short."""
+    least = np.maximum(short, LEAST_SHORTFALL)
+    root = (FIRST - np.sqrt(np.maximum(FIRST**2 - 4.0 * SECOND * least, 0.0))) / (2.0 * SECOND)
+    return np.asarray(1.0 + 1.0 / root**2)
 
 
 def _by_ranges(reach: F64, extra: F64, activity: F64) -> tuple[F64, F64, float]:

@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 #: Waits proposed for each boundary between minutes; one is chosen by how well it fits the gaps.
-PROPOSALS = 16
+PROPOSALS = 64
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apex_trader.market.synthetic.ranges import Volatility, log_density, minute_sigma, shortfall
+from apex_trader.market.synthetic.ranges import (
+    Volatility,
+    log_density,
+    minute_sigma,
+    samples_of,
+    shortfall,
+)
 from tests.market.synthetic.test_bridge import brownian_minutes
 
 MANY = 1e6
@@ -75,6 +81,20 @@ def test_ranges_of_few_trades_are_found_short() -> None:
     found = shortfall(close[0], reach[0] - lost, np.ones(5000), orders)
     assert found.mean() == pytest.approx(lost.mean(), abs=0.04)
     assert found[0] == pytest.approx(2 * found[1])
+
+
+@pytest.mark.parametrize("samples", [10, 30, 200])
+def test_samples_are_told_by_how_far_their_extremes_fall_short(samples: int) -> None:
+    """Of a Brownian motion at as many random times, its first and last value among them."""
+    rng = np.random.default_rng(3)
+    gaps = rng.exponential(1.0, (20_000, samples - 1))
+    gaps /= gaps.sum(axis=1, keepdims=True)
+    path = np.cumsum(np.sqrt(gaps) * rng.standard_normal(gaps.shape), axis=1)
+    reach = np.maximum(path.max(axis=1), 0.0) - np.minimum(path.min(axis=1), 0.0)
+    lost = 4.0 / np.sqrt(2.0 * np.pi) - reach.mean()
+    assert samples_of(np.array([lost]))[0] == pytest.approx(
+        samples, rel=0.1 if samples < 99 else 0.2
+    )
 
 
 def test_flat_minutes_have_no_volatility_and_disturb_none() -> None:
