@@ -41,7 +41,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("evaluations", SerialRun, "_evaluate"),
     ("checkpoints", SerialRun, "_save"),
     ("test days", train, "finish"),
-    ("  backtests", judge, "run_continuous"),
+    ("  backtests", judge, "walk_network"),
     ("  report", train, "write_report"),
     ("any: greedy decisions", GreedyPolicy, "act"),
     ("any: simulator steps", Simulator, "step"),
