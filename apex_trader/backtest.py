@@ -39,11 +39,11 @@ from apex_trader.runtime.judge import (
     Agent,
     Judgement,
     result_of,
-    write_report,
 )
 from apex_trader.runtime.load_agent import check_agent, load_agent
 from apex_trader.runtime.market_data import EVER, MarketData, prepare_store
 from apex_trader.runtime.periods import PERIODS, days_text
+from apex_trader.runtime.report import write_report
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
 from apex_trader.runtime.typed import settings

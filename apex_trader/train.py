@@ -34,11 +34,12 @@ from apex_trader.runtime.compose import (
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
-from apex_trader.runtime.judge import JUDGE_STEPS, Agent, result_of, write_report
+from apex_trader.runtime.judge import JUDGE_STEPS, Agent, result_of
 from apex_trader.runtime.live_market import keep_store_days
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store
 from apex_trader.runtime.parts import check_arena
+from apex_trader.runtime.report import write_report
 from apex_trader.runtime.resume import check_resumable
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,19 @@ def plain(config: Any) -> dict[str, Any]:
         return value
 
     return {k: simple(v) for k, v in asdict(config).items()}
+
+
+def flat(
+    values: Mapping[str, Any], leaves: Collection[str] = (), prefix: str = ""
+) -> dict[str, Any]:
+    """Dotted name → value of nested plain values; mappings named in ``leaves`` stay whole."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and f"{prefix}{name}" not in leaves:
+            out |= flat(value, leaves, f"{prefix}{name}.")
+        else:
+            out[f"{prefix}{name}"] = value
+    return out
 
 
 def compose_config(overrides: Sequence[str]) -> Config:

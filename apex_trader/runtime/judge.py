@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,33 +21,21 @@ from apex_trader.evaluation.confidence.judgement import ConfidenceJudgement
 from apex_trader.evaluation.ledger import Trial
 from apex_trader.evaluation.network_walk import Scenario, walk_network
 from apex_trader.evaluation.record import Record
-from apex_trader.evaluation.report import ReportData, render
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.assess import assess, run_baselines, scenarios_of
 from apex_trader.runtime.confidence import judged_confidence
-from apex_trader.runtime.config import Config, ExecutionConfig
+from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
-from apex_trader.runtime.metrics import STEP_AXES
 from apex_trader.runtime.periods import days_text
-from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.trials import Looks
-from apex_trader.state.coverage import BlockReport, column_report
 from apex_trader.state.gather import MarketTables
-from apex_trader.state.schema import Block, Schema
 from apex_trader.state.segment import Segment
 from apex_trader.time import format_date
 from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import TradingConfig
 from apex_trader.trading.path import MarketPath
-
-#: Curves of the report, a panel each, where the run has them.
-CURVES = (
-    "learner/loss", "learner/td_mean", "learner/q_mean", "learner/grad_norm",
-    "actors/episode_profit", "learner/policy_lag_mean", "replay/size",
-    "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
-)  # fmt: skip
 
 #: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
 JUDGE_STEPS, _BUILDING, _WALKING = 100.0, 40.0, 40.0
@@ -284,114 +271,3 @@ def _lacking_notes(segments: Sequence[Segment]) -> list[str]:
             f"On {days:,} of {len(segments):,} days the data source cannot provide: {names}."
         )
     return found
-
-
-def write_report(
-    folder: RunFolder,
-    config: Config,
-    data: MarketData,
-    agent: Agent,
-    judgement: Judgement,
-    trained_in: RunFolder | None = None,
-) -> None:
-    """Render a report from a judgement and from the metrics of the run it was trained in."""
-    coverage = block_counts(
-        column_report(judgement.segments, data.schema),
-        data.schema,
-        judgement.tables,
-        np.concatenate([segment.decisions.decidable for segment in judgement.segments]),
-    )
-    page = ReportData(
-        title=f"{config.name}: {config.market.primary}",
-        facts=facts(config, data, agent, judgement.segments),
-        notes=judgement.notes,
-        records=judgement.records,
-        figures=judgement.figures,
-        actions=Actions.of(config.trading).names,
-        training=training_curves(trained_in or folder),
-        coverage=coverage,
-    )
-    folder.write_text(folder.report, render(page))
-
-
-def block_counts(
-    reports: Sequence[BlockReport],
-    schema: Schema,
-    tables: MarketTables,
-    decidable: NDArray[np.bool_],
-) -> dict[str, tuple[int, int, int]]:
-    """Block → (required, delivered, cannot be provided) features, in the schema's order."""
-    by_name = {report.name: report for report in reports}
-    counts = {}
-    for block in schema.blocks:
-        if block.name in by_name:
-            columns = by_name[block.name].columns
-            lacking = sum(c.cannot_provide for c in columns)
-            there = sum(c.present > 0 for c in columns)
-        else:
-            lacking, there = 0, _cnn_columns(tables, block, decidable)
-        counts[block.name] = (block.size, there * block.window, lacking * block.window)
-    return counts
-
-
-def _cnn_columns(tables: MarketTables, block: Block, decidable: NDArray[np.bool_]) -> int:
-    """Columns of a CNN block that hold numbers wherever a decision can be made."""
-    if tables.cnn is None:
-        return 0
-    rows = tables.cnn[torch.from_numpy(decidable)]
-    return block.width if bool(rows.isfinite().all()) else 0
-
-
-def facts(
-    config: Config, data: MarketData, agent: Agent, segments: Sequence[Segment]
-) -> dict[str, str]:
-    """The run in a few words."""
-    made = " (SYNTHETIC)" if data.info.synthetic is not None else ""
-    return {
-        "market": f"{config.market.primary}{made}, beside it {config.market.reference or 'none'}",
-        "judged on": f"{days_text([segment.day for segment in segments])} (UTC)",
-        "trained on": data.periods.describe()["agent"],
-        "extractor fitted on": data.periods.describe()["extractor"],
-        "state": f"{data.schema.name}: {data.schema.market_size:,} market + 8 account features",
-        "instrument": f"{config.trading.instrument}, actions {config.trading.action_set}",
-        "costs": costs_text(config.trading),
-        "fills": fills_text(config.execution, data.schema),
-        "start": f"{config.trading.initial_equity:,.0f} in quote currency, exposure "
-        f"{config.trading.exposure:g} × equity",
-        "agent": f"{agent.checkpoint}, {agent.updates:,} updates, seed {config.seed}",
-        "extractor": agent.extractor.version[:12] if agent.extractor else "none",
-    }
-
-
-def costs_text(trading: TradingConfig) -> str:
-    """Every cost that is assumed, those that are assumed to be none as well."""
-    slippage = f"{trading.slippage_bps:g} bp slippage" if trading.slippage_bps else "no slippage"
-    funded = trading.funding and trading.instrument == "perpetual"
-    funding = "funding as the market's data has it" if funded else "no funding"
-    return f"fee {trading.fee:.4%} of each transaction's value, {slippage}, {funding}"
-
-
-def fills_text(execution: ExecutionConfig, schema: Schema) -> str:
-    """When an order trades."""
-    if schema.fast_clock == "1s":
-        return (
-            f"first trade {execution.latency:g} s or more after the decision, none after "
-            f"{execution.max_fill_wait:g} s more"
-        )
-    if execution.bar_fill == "this_open":
-        return "the decision's own price: OPTIMISTIC"
-    return f"open of the first {schema.fast_clock} bar {execution.latency:g} s after the decision"
-
-
-def training_curves(folder: RunFolder) -> dict[str, pd.DataFrame]:
-    """Group → its curves, indexed by the group's step axis."""
-    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for reading in folder.readings():
-        rows[reading["group"]].append(reading)
-    curves = {}
-    for group, readings in rows.items():
-        frame = pd.DataFrame(readings).set_index(STEP_AXES[group])
-        names = [name for name in CURVES if name in frame.columns]
-        if names:
-            curves[group] = frame[names]
-    return curves

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from apex_trader.errors import ConfigError
-from apex_trader.runtime.compose import plain
+from apex_trader.runtime.compose import flat, plain
 from apex_trader.runtime.config import Config
 
 #: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
@@ -26,7 +24,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]+")
 
 def check_resumable(saved: Config, wanted: Config) -> None:
     """Raise ConfigError for the first setting that must be the saved run's own and is not."""
-    before, now = _flat(plain(saved)), _flat(plain(wanted))
+    before, now = flat(plain(saved)), flat(plain(wanted))
     for name, value in now.items():
         if before.get(name) != value and any(f"{name}.".startswith(f"{f}.") for f in FIXED):
             raise ConfigError(
@@ -42,13 +40,3 @@ def resume_command(folder: Path) -> str:
         # Hydra takes a backslash as it is, but before a quote.
         path = "'" + re.sub(r"(\\*)('|$)", r"\1\1\2", path).replace("'", r"\'") + "'"
     return f"python -m apex_trader.train {shlex.quote(f'resume={path}')}"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            out |= _flat(value, f"{prefix}{name}.")
-        else:
-            out[f"{prefix}{name}"] = value
-    return out

@@ -7,20 +7,15 @@ import pytest
 
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.trips import TRIP
-from apex_trader.runtime.config import ExecutionConfig
 from apex_trader.runtime.judge import (
     IN_SAMPLE,
     Agent,
-    costs_text,
     decision_notes,
-    fills_text,
     in_sample,
     period_notes,
 )
-from apex_trader.state.schema import SCHEMAS
 from apex_trader.state.segment import Segment
 from apex_trader.time import DAY, parse_time
-from apex_trader.trading.config import TradingConfig
 
 FIRST = parse_time("2024-01-01")
 
@@ -78,27 +73,3 @@ def test_days_of_which_minutes_were_traded_are_not_taken_for_whole_ones():
     (note,) = decision_notes(decidable)
     assert note.startswith("Only 0.4% of the time judged could be traded: 128 of 34,560 decisions.")
     assert decision_notes(np.ones(10, np.bool_)) == []
-
-
-@pytest.mark.parametrize(
-    ("trading", "said"),
-    [
-        (
-            TradingConfig(fee=0.0005),
-            "fee 0.0500% of each transaction's value, no slippage, funding",
-        ),
-        (TradingConfig(slippage_bps=2.0), "2 bp slippage"),
-        (TradingConfig(instrument="spot"), "no funding"),
-        (TradingConfig(funding=False), "no funding"),
-    ],
-)
-def test_costs_are_said_in_full_those_that_are_none_too(trading, said):
-    assert said in costs_text(trading)
-
-
-def test_fills_are_said_as_they_are_made():
-    minutes, seconds = SCHEMAS["eth_minutes"](32), SCHEMAS["eth_full"](32)
-    usual = ExecutionConfig(latency=1.0, max_fill_wait=3.0)
-    assert fills_text(usual, minutes) == "open of the first 1m bar 1 s after the decision"
-    assert fills_text(usual, seconds).startswith("first trade 1 s or more after the decision")
-    assert "OPTIMISTIC" in fills_text(ExecutionConfig(bar_fill="this_open"), minutes)
