@@ -62,7 +62,7 @@ def test_net_figures_come_before_gross_ones_which_are_labelled(data):
     keys = [key for key, _, _ in FIGURES]
     assert keys[0] == "net_return"
     assert keys.index("gross_return") > keys.index("calmar")
-    assert dict((k, label) for k, label, _ in FIGURES)["gross_return"] == "return before costs"
+    assert {k: label for k, label, _ in FIGURES}["gross_return"] == "return before costs"
 
 
 def test_every_policy_has_its_column_and_every_figure_its_row(data):
