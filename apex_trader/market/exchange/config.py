@@ -29,7 +29,8 @@ class ExchangeConfig:
 
     exchange: a ccxt id, e.g. "binance" (spot) or "binanceusdm" (USD-M perpetuals).
     url, ws_url: scheme and host that take the place of the exchange's own in every REST and
-    websocket address, e.g. "https://api-gcp.binance.com"; "": its own.
+    websocket address, e.g. "https://api-gcp.binance.com"; "": its own. A live market is heard
+    over both, so there it takes both or none.
     archive_url: base of the public archive. testnet: the exchange's test network.
     key_env, secret_env: names of the environment variables with the API key and its secret; "":
     <EXCHANGE>_API_KEY and <EXCHANGE>_API_SECRET. key_file: a file with both (see ``credentials``),
@@ -77,6 +78,16 @@ class ExchangeConfig:
                 raise ConfigError(f"exchange.{name}", getattr(self, name), "seconds, below a day")
         if self.retries < 0:
             raise ConfigError("exchange.retries", self.retries, "0 or more")
+
+    def check_streaming(self) -> None:
+        """ConfigError where trades would be heard at one place and asked for at another."""
+        for given, lacking in (("url", "ws_url"), ("ws_url", "url")):
+            if getattr(self, given) and not getattr(self, lacking):
+                raise ConfigError(
+                    f"exchange.{lacking}", "", f"given together with exchange.{given}="
+                    f"{getattr(self, given)}: a live market is heard over both, and without it "
+                    f"one of them would be {self.exchange}'s own",
+                )  # fmt: skip
 
 
 def check_url(field: str, value: str, schemes: tuple[str, ...]) -> None:

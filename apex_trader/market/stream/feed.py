@@ -309,4 +309,5 @@ def _by_exchange(
                 "stream.markets", list(markets),
                 f"markets of {' or '.join(known)}, whose configuration is given",
             )  # fmt: skip
+        known[exchange].check_streaming()
     return {exchange: known[exchange] for exchange in named}

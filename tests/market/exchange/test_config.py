@@ -4,6 +4,7 @@ import pytest
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.exchange.config import ExchangeConfig
+from apex_trader.market.stream.feed import TradeFeed
 
 
 def test_a_mistyped_exchange_names_the_one_that_was_meant() -> None:
@@ -35,3 +36,20 @@ def test_a_url_with_a_password_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError, match="without user and password") as caught:
         ExchangeConfig(url="https://me:hush@host")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"), [("url", "ws_url"), ("ws_url", "url")],
+)  # fmt: skip
+def test_a_live_market_is_not_heard_at_one_place_and_asked_for_at_another(
+    given: str, lacking: str
+) -> None:
+    places = {"url": "https://mirror", "ws_url": "wss://mirror"}
+    ExchangeConfig().check_streaming()
+    ExchangeConfig(**places).check_streaming()  # type: ignore[arg-type]
+    half = ExchangeConfig(**{given: places[given]})  # type: ignore[arg-type]
+    place = rf"exchange\.{lacking}=.*together with exchange\.{given}"
+    with pytest.raises(ConfigError, match=place):
+        half.check_streaming()
+    with pytest.raises(ConfigError, match=rf"exchange\.{lacking}"):
+        TradeFeed(half, ["binance:ETHUSDT"])
