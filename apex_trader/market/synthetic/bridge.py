@@ -2,8 +2,9 @@
 
 A path between given extremes could be drawn in many ways, and most of them tell where the minute
 will end: a path that hurries to its high in time, or one that drifts to its close, can be traded.
-Here it is drawn from the *conditional law* of a driftless walk given the minute: if the minutes are
-those of a martingale, minutes and walks together are a martingale again, and its past says nothing.
+Here it is drawn from the *conditional law* of a driftless walk given the minute. The walk goes over
+cells half as wide as what 5 s move, which alone foretells a hundredth of it at the extremes: it is
+where ``settling`` starts from.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MAX_CELLS = (STEPS - 2 * MOST_LATE) // 3
 MOVE_CHANCE = 0.5
 #: Variance, in squared cells, that the two ends add to that of the steps, see ``draw_walk``.
 END_VARIANCE = 1.0 / 3.0
-#: Sweeps of the Gibbs sampler over the two symbols of a minute.
+#: Sweeps of the Gibbs sampler over the two symbols of a minute; ``settling`` goes on with it.
 SWEEPS = 4
 
 
