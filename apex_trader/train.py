@@ -142,7 +142,7 @@ def finish(config: Config, data: MarketData, session: Session) -> None:
     )
     display.advance(JUDGE_STEPS)
     session.finish(result_of(config, data, agent, judgement))
-    write_report(session.folder, config, data, agent, judgement)
+    session.show(write_report(session.folder, config, data, agent, judgement))
     print_summary(session.display.say_table, session.folder, judgement.figures)
 
 

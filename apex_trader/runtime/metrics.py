@@ -149,6 +149,10 @@ class WandbSink:
         """See ``Sink.log``."""
         self._run.log({k: v for k, v in values.items() if math.isfinite(v)})
 
+    def show(self, panels: Mapping[str, Any]) -> None:
+        """Charts and tables (``wandb_panels``), beside the run's metrics."""
+        self._run.log(dict(panels))
+
     def close(self, summary: Mapping[str, Any]) -> None:
         """See ``Sink.close``."""
         self._run.summary.update(dict(summary))

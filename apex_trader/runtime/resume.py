@@ -14,7 +14,8 @@ from apex_trader.runtime.config import Config
 #: days that it was trained on; another state or network cannot take the saved weights.
 FIXED = (
     "seed", "periods", "walk_forward", "market.primary", "market.reference", "state",
-    "trading.action_set", "trading.instrument", "network", "cnn", "replay.shards", "rollout.outcomes",
+    "trading.action_set", "trading.instrument", "network", "cnn", "replay.shards",
+    "rollout.outcomes",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from apex_trader.errors import ApexError
+from apex_trader.evaluation.report import Section
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.compose import plain, save_config
 from apex_trader.runtime.config import Config
@@ -21,6 +22,7 @@ from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.stop import StopSignals
+from apex_trader.runtime.wandb_panels import panels
 from apex_trader.state.schema import Schema
 from learner.checkpoint import Checkpoint, CheckpointManager, PendingCheckpoint, json_part
 from learner.checkpoint_parts import Part
@@ -104,6 +106,11 @@ class Session:
         for policy, figures in result.get("backtest", {}).items():
             for name, value in figures.items():
                 self._summary[f"backtest/{policy}/{name}"] = value
+
+    def show(self, report: Sequence[Section]) -> None:
+        """The report's charts and tables as W&B panels, where the run is logged there."""
+        if self._wandb is not None:
+            self._wandb.show(panels(report))
 
     def resumed(self) -> Checkpoint | None:
         """The checkpoint to go on from; None for a new run."""
