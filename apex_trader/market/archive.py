@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 from numpy.typing import NDArray
 
-from apex_trader.errors import DataError
+from apex_trader.market.checks import ImpossibleError
 from apex_trader.market.kinds import KINDS, Data, concatenate, from_columns, kind_of, periods
 from apex_trader.market.naming import FileName
 from apex_trader.market.plain import EARLIEST, refuse_coarser, scaled
@@ -64,7 +64,7 @@ def read_archive(path: str, name: FileName) -> Data:
 def archive_parts(path: str, name: FileName) -> Iterator[Part]:
     """The rows of an archive file in order of time; those of daily kinds day by day.
 
-    Together the parts speak for the whole period of the file. DataError names file and row.
+    Together the parts speak for the whole period of the file. ImpossibleError names file and row.
     """
     file = Path(path).name
     assert name.covered is not None
@@ -80,7 +80,7 @@ def archive_parts(path: str, name: FileName) -> Iterator[Part]:
             start, offset, held = stop, offset + len(day), []
         held.append(rows)
     if not held:
-        raise DataError(file, "the file has no rows", "Leave it out")
+        raise ImpossibleError(file, "the file has no rows", "Leave it out")
     yield Part(concatenate(name.kind, held), offset, (start, end))
 
 
@@ -91,13 +91,17 @@ def _day(rows: Data, at: int) -> int:
 
 def _refuse_return(before: Data, after: Data, file: str, row: int) -> None:
     if after.ts[0] < before.ts[-1]:
-        raise DataError(file, "the time goes back to a day before", _REMEDY, row=row, field="ts")
+        raise ImpossibleError(
+            file, "the time goes back to a day before", _REMEDY, row=row, field="ts"
+        )
     if isinstance(before, Trades) and isinstance(after, Trades):
         assert before.id is not None
         assert after.id is not None
         if after.id[0] <= before.id[-1]:
-            raise DataError(file, f"{after.id[0]} is not above the id of the row before", _REMEDY,
-                            row=row, field="id")  # fmt: skip
+            raise ImpossibleError(
+                file, f"{after.id[0]} is not above the id of the row before", _REMEDY, row=row,
+                field="id",
+            )  # fmt: skip
 
 
 def _pieces(path: str, name: FileName, file: str) -> Iterator[Data]:
@@ -144,22 +148,22 @@ def _blocks(path: str, name: FileName, file: str) -> Iterator[pa.Table]:
                 return
             raise _unreadable(str(error), name, file, header) from None
         except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise DataError(file, f"not a whole zip file ({error})", _REMEDY) from None
+            raise ImpossibleError(file, f"not a whole zip file ({error})", _REMEDY) from None
 
 
-def _unreadable(error: str, name: FileName, file: str, header: int) -> DataError:
+def _unreadable(error: str, name: FileName, file: str, header: int) -> ImpossibleError:
     """The parser's complaint in the file's own words."""
     positions = _POSITIONS[name.table]
     missing = re.search(r"Column 'f(\d+)' in include_columns does not exist", error)
     if missing is not None:
-        return DataError(file, f"{missing[1]} columns are too few for {name.table}", _REMEDY)
+        return ImpossibleError(file, f"{missing[1]} columns are too few for {name.table}", _REMEDY)
     value = re.search(r"CSV column #(\d+): (?:Row #(\d+): )?.*invalid value '(.*)'", error)
     fields = {place: field for field, place in positions.items()}
     if value is not None and int(value[1]) in fields:
         field = fields[int(value[1])]
         row = None if value[2] is None else int(value[2]) - 1 - header
-        return DataError(file, f"{value[3]!r} is no {field}", _REMEDY, row=row, field=field)
-    return DataError(file, f"not a readable CSV file ({error.splitlines()[0]})", _REMEDY)
+        return ImpossibleError(file, f"{value[3]!r} is no {field}", _REMEDY, row=row, field=field)
+    return ImpossibleError(file, f"not a readable CSV file ({error.splitlines()[0]})", _REMEDY)
 
 
 def _reader(text: io.BufferedReader, header: int, positions: dict[str, int]) -> Any:
@@ -185,7 +189,7 @@ def _type(field: str) -> pa.DataType:
 def _opened(path: str, file: str) -> Iterator[IO[bytes]]:
     """The CSV text of a zip or CSV file, to be read from its beginning."""
     if not Path(path).is_file():
-        raise DataError(file, "there is no such file", "Check the path")
+        raise ImpossibleError(file, "there is no such file", "Check the path")
     if not path.endswith(".zip"):
         with open(path, "rb") as plain:
             yield plain
@@ -193,14 +197,14 @@ def _opened(path: str, file: str) -> Iterator[IO[bytes]]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(file, f"not a whole zip file ({error})", _REMEDY) from None
+        raise ImpossibleError(file, f"not a whole zip file ({error})", _REMEDY) from None
     with archive:
         inner = [n for n in archive.namelist() if n.endswith(".csv")]
         if len(inner) != 1:
-            raise DataError(file, f"{len(inner)} CSV files in it instead of one", _REMEDY)
+            raise ImpossibleError(file, f"{len(inner)} CSV files in it instead of one", _REMEDY)
         if inner[0] != f"{Path(path).stem}.csv":
             # Another symbol's rows, or another month's, look like these.
-            raise DataError(file, f"it holds {inner[0]}, which is another file", _REMEDY)
+            raise ImpossibleError(file, f"it holds {inner[0]}, which is another file", _REMEDY)
         with archive.open(inner[0]) as handle:
             yield handle
 
@@ -209,7 +213,7 @@ def _column(table: pa.Table, field: str, position: int, file: str, row: int) -> 
     column = table.column(f"f{position}")
     if column.null_count:
         row += int(np.argmax(column.is_null().combine_chunks().to_numpy(zero_copy_only=False)))
-        raise DataError(file, "there is no value", _REMEDY, row=row, field=field)
+        raise ImpossibleError(file, "there is no value", _REMEDY, row=row, field=field)
     values: NDArray[np.generic] = column.combine_chunks().to_numpy(zero_copy_only=False)
     return values
 
@@ -221,7 +225,7 @@ def _times(ts: I64, name: FileName, file: str, row: int) -> I64:
     outside = (micros < name.covered[0]) | (micros >= name.covered[1])
     if outside.any():
         at = int(np.argmax(outside))
-        raise DataError(
+        raise ImpossibleError(
             file, f"{int(ts[at])} is not inside the period that the file's name gives",
             "Restore the file's own name", row=row + at, field="ts",
         )  # fmt: skip

@@ -14,8 +14,17 @@ SIDES = "{} is no side: +1 the aggressor bought, -1 sold, 0 unknown"
 REPAIR = "Correct or drop that row, then import again"
 
 
+class ImpossibleError(DataError):
+    """Data that cannot be right, whatever a store holds. What to do about it depends on how it
+    came: the remedy is for whoever has the file."""
+
+    def remedied(self, remedy: str) -> DataError:
+        """The same of data that came in another way."""
+        return DataError(self.file, self.reason, remedy, row=self.row, field=self.field)
+
+
 class Checker:
-    """Raises DataError for the first row that breaks a rule; rows are counted from 0.
+    """Raises ImpossibleError for the first row that breaks a rule; rows are counted from 0.
 
     origin: name of the file, as the user knows it. offset: row number of the table's first row.
     """
@@ -30,11 +39,11 @@ class Checker:
         if broken.any():
             row = int(np.argmax(broken))
             text = reason.format(values[row])
-            raise DataError(self.origin, text, REPAIR, row=row + self.offset, field=field)
+            raise ImpossibleError(self.origin, text, REPAIR, row=row + self.offset, field=field)
 
 
 def check(data: Data, origin: str, offset: int = 0) -> None:
-    """Raise DataError unless every row is in order, finite and possible."""
+    """Raise ImpossibleError unless every row is in order, finite and possible."""
     checker = Checker(origin, offset)
     if isinstance(data, Trades):
         _check_trades(data, checker)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from apex_trader.errors import DataError
-from apex_trader.market.checks import check
+from apex_trader.market.checks import ImpossibleError, check
 from apex_trader.market.files import Files
 from apex_trader.market.kinds import KINDS, Data, from_columns
 from apex_trader.market.manifest import Partition
@@ -56,7 +56,10 @@ def _read(files: Files, name: str, kind: str) -> Data:
         raise DataError(files.path(name), reason, REMEDY)
     values = {n: _numpy(table, n) for n in names if n in table.column_names}
     data = from_columns(kind, values)
-    check(data, files.path(name))
+    try:
+        check(data, files.path(name))
+    except ImpossibleError as error:
+        raise error.remedied(REMEDY) from None
     return data
 
 

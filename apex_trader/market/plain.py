@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from apex_trader.errors import DataError
-from apex_trader.market.checks import SIDES, Checker
+from apex_trader.market.checks import SIDES, Checker, ImpossibleError
 from apex_trader.market.kinds import Data, Kind, from_columns
 from apex_trader.market.types import I64
 from apex_trader.time import CLOCKS, format_time
@@ -68,7 +68,7 @@ def scaled(ts: NDArray[np.int64], unit: int, kind: Kind, name: str) -> I64:
     wrong = (ts < low) | (ts >= high)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise DataError(
+        raise ImpossibleError(
             name, f"{int(ts[row])} is no time in {_UNITS[unit]} between 2009 and 2100"
             + _likely_unit(int(ts[row])), f"Write {kind.name} times as {_UNITS[unit]} since 1970 "
             "UTC", row=row, field="ts",
@@ -77,13 +77,13 @@ def scaled(ts: NDArray[np.int64], unit: int, kind: Kind, name: str) -> I64:
 
 
 def refuse_coarser(ts: I64, kind: Kind, name: str) -> None:
-    """DataError when bars are as far apart as those of a coarser clock."""
+    """ImpossibleError when bars are as far apart as those of a coarser clock."""
     if kind.step is None or len(ts) < 3:
         return
     usual = int(np.median(np.diff(ts)))
     for clock, step in CLOCKS.items():
         if step > kind.step and usual == step:
-            raise DataError(
+            raise ImpossibleError(
                 name, f"rows are {clock} apart, so these are no {kind.name} bars",
                 f"Import them as --kind {clock}, and name the file so", row=1, field="ts",
             )  # fmt: skip

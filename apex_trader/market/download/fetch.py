@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from apex_trader.errors import ApexError, DataError
+from apex_trader.market.download.source import AGAIN_OR_REST
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.exchange.retry import Again, Retry, UnreachableError, retry_after
 
@@ -28,6 +29,8 @@ from apex_trader.market.exchange.retry import Again, Retry, UnreachableError, re
 Checksums = Literal["always", "published", "never"]
 T = TypeVar("T")
 _CHUNK = 1 << 18
+#: A line of sha256sum: the digest, and perhaps the file's name.
+_CHECKSUM = re.compile(r"([0-9a-fA-F]{64})\b(?:[ \t]+\*?(?:[^\s/]*/)*([^\s/]+))?")
 #: Statuses after which a request is repeated.
 _PASSING = {408, 418, 425, 429, 500, 502, 503, 504}
 
@@ -106,14 +109,15 @@ class Fetcher:
             if last_try:
                 raise DataError(
                     place.path.name, f"its SHA-256 is {found}, not the published {wanted}, twice",
-                    "Try again later, or get that time with --source rest",
+                    AGAIN_OR_REST,
                 )  # fmt: skip
         raise AssertionError("unreachable")
 
     async def _checksum(self, place: Place) -> str | None:
-        """The published SHA-256, or None."""
+        """The published SHA-256, or None. DataError when it is said to be of another file."""
         if self._checksums == "never":
             return None
+        published = place.url.rpartition("/")[2]
 
         async def once() -> str | None:
             async with self._session.get(f"{place.url}.CHECKSUM") as response:
@@ -121,9 +125,14 @@ class Fetcher:
                     return None
                 _refuse(response, f"{place.url}.CHECKSUM")
                 text = await response.text(errors="replace")
-            found = re.match(r"([0-9a-fA-F]{64})\b", text)
+            found = _CHECKSUM.match(text)
             if found is None:
                 raise Again("a checksum file without a checksum")
+            if (found[2] or published) != published:
+                raise DataError(
+                    f"{published}.CHECKSUM", f"it is the checksum of {found[2]}, another file; "
+                    f"asked for at {place.url}.CHECKSUM", AGAIN_OR_REST,
+                )  # fmt: skip
             return found[1].lower()
 
         return await self._retry.call(f"{place.url}.CHECKSUM", _passing(once))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from apex_trader.market.checks import ImpossibleError
 from apex_trader.market.download.want import Want
 from apex_trader.market.importers import ImportOptions, import_archive, import_rows
 from apex_trader.market.kinds import Data
@@ -14,6 +16,9 @@ from apex_trader.market.naming import FileName
 from apex_trader.market.store import MarketStore
 from apex_trader.market.transaction import Transaction, WriteSummary
 from apex_trader.market.types import I64
+
+#: What mends a bad file of an archive.
+AGAIN_OR_REST = "Try again later, or get that time with --source rest"
 
 
 class Delivery(Protocol):
@@ -41,7 +46,8 @@ class FileDelivery:
         self, store: MarketStore, transaction: Transaction, options: ImportOptions
     ) -> WriteSummary:
         """See ``Delivery.write``."""
-        return import_archive(store, transaction, str(self.path), self.name, options)
+        with _said_of_a_download(AGAIN_OR_REST):
+            return import_archive(store, transaction, str(self.path), self.name, options)
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,20 @@ class RowsDelivery:
         self, store: MarketStore, transaction: Transaction, options: ImportOptions
     ) -> WriteSummary:
         """See ``Delivery.write``."""
-        return import_rows(
-            store, transaction, self.want.market, self.rows, options, origin=self.origin,
-            covered=self.covered,
-        )  # fmt: skip
+        with _said_of_a_download("The exchange's answer cannot be right: try again later"):
+            return import_rows(
+                store, transaction, self.want.market, self.rows, options, origin=self.origin,
+                covered=self.covered,
+            )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _said_of_a_download(remedy: str) -> Iterator[None]:
+    """Nobody can correct a row of what the exchange has published: that is not to be said."""
+    try:
+        yield
+    except ImpossibleError as error:
+        raise error.remedied(remedy) from None
 
 
 #: Takes a delivery and returns once it is in the store.

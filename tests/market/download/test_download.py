@@ -9,13 +9,14 @@ import pytest
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.market.exchange.retry import UnreachableError
+from apex_trader.market.source import MarketInfo
 from apex_trader.market.store import MarketStore
 from apex_trader.time import DAY, HOUR, MINUTE
-from tests.local_exchange import Clock, Feed
+from tests.local_exchange import Clock, Feed, Listing
 from tests.local_exchange.faults import CorruptZip, Garbage, On, Status, TruncatedZip, WrongChecksum
 from tests.market.download.helpers import SPOT, content, fetch, opened, request
 from tests.market.exchange.local import feed, listing, numbered_trades
-from tests.market.samples import MONDAY
+from tests.market.samples import MONDAY, random_bars
 
 ETH, PERPETUAL = "binance:ETHUSDT", "binanceusdm:ETHUSDT"
 
@@ -175,6 +176,21 @@ def test_a_file_that_stays_bad_fails_alone(store: MarketStore) -> None:
     assert store.coverage(ETH, "1m").tolist() == [[MONDAY + DAY, MONDAY + 2 * DAY]]
     # Nothing of the bad file is left behind.
     assert not any(".zip" in name for name in content(store))
+
+
+@pytest.mark.parametrize("source", ["archive", "rest"])
+def test_a_bad_row_is_not_the_users_to_correct(store: MarketStore, source: str) -> None:
+    bars = random_bars(1, 60, "1m")
+    low = bars.low.copy()
+    low[17] = bars.high[17] + 1
+    bad = Listing(MarketInfo(ETH), bars={"1m": replace(bars, low=low)})
+    with opened(Feed([bad])) as exchange:
+        result = fetch(store, request(exchange, source=source, kinds=("1m",)))
+    assert len(result.failures) == 1
+    assert "row 17" in result.failures[0]
+    assert "ry again later" in result.failures[0]
+    assert "import" not in result.failures[0]
+    assert store.markets() == []
 
 
 def test_files_are_kept_where_the_user_wants_them(store: MarketStore, tmp_path: Path) -> None:

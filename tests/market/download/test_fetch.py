@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class Bench:
     """A fetcher at work: where it puts the file, and how many bytes came."""
 
     def __init__(self, exchange: LocalExchange, session: ClientSession, folder: Path,
-                 checksums: Checksums, **changes: float) -> None:  # fmt: skip
+                 checksums: Checksums, **changes: Any) -> None:  # fmt: skip
         settings = config(exchange, **changes)
         retry = Retry(settings, np.random.default_rng(0))
         self.exchange, self.place = exchange, Place(f"{exchange.archive_url}/{FILE}",
@@ -64,7 +65,7 @@ class Bench:
 
 def run(
     given: Feed, folder: Path, work: Callable[[Bench], Awaitable[None]],
-    checksums: Checksums = "always", **changes: float,
+    checksums: Checksums = "always", **changes: Any,
 ) -> None:  # fmt: skip
     async def main() -> None:
         async with (
@@ -89,7 +90,7 @@ def test_a_whole_file_with_nothing_beside_it(given: Feed, tmp_path: Path) -> Non
 def test_a_file_that_is_not_published(given: Feed, tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         for checksums in ("always", "never"):
-            other = Bench(bench.exchange, bench.session, tmp_path, checksums)  # type: ignore[arg-type]
+            other = Bench(bench.exchange, bench.session, tmp_path, checksums)
             assert not await other.fetch(bench.place.url.replace("2024-03-04", "2023-01-01"))
         assert list(tmp_path.iterdir()) == []
 
@@ -166,7 +167,7 @@ def test_a_passing_fault_is_survived(given: Feed, tmp_path: Path, fault: object)
         assert bench.place.path.read_bytes() == await bench.published()
 
     # The file was made before, so that only a fault keeps the exchange silent for so long.
-    run(given, tmp_path, work, **({"timeout": 0.5} if isinstance(fault, Hang) else {}))
+    run(given, tmp_path, work, timeout=0.5 if isinstance(fault, Hang) else 20.0)
 
 
 def test_a_bad_line_that_brings_bytes_is_no_dead_one(given: Feed, tmp_path: Path) -> None:
@@ -198,6 +199,22 @@ def test_a_wrong_checksum_is_fetched_once_more_and_then_an_error(
         with pytest.raises(DataError, match=r"file.zip: its SHA-256 is [0-9a-f]{64}, not .* twice"):
             await bench.fetch()
         assert list(tmp_path.iterdir()) == []
+
+    run(given, tmp_path, work)
+
+
+@pytest.mark.parametrize("name", ["ETHUSDT-aggTrades-2024-03-05.zip", "*other/BTCUSDT.zip"])
+def test_a_checksum_of_another_file_is_called_so(given: Feed, tmp_path: Path, name: str) -> None:
+    async def work(bench: Bench) -> None:
+        digest = hashlib.sha256(await bench.published()).hexdigest()
+        bench.exchange.follow([On(Garbage(f"{digest}  {name}\n"), "CHECKSUM")])
+        other = name.rpartition("/")[2]
+        with pytest.raises(DataError, match=rf"04\.zip\.CHECKSUM: .* checksum of {other}, another"):
+            await bench.fetch()
+        assert list(tmp_path.iterdir()) == []
+        for named in ("", f"  {FILE.rpartition('/')[2]}", f" *./{FILE.rpartition('/')[2]}"):
+            bench.exchange.follow([On(Garbage(digest + named), "CHECKSUM")])
+            assert await bench.fetch()
 
     run(given, tmp_path, work)
 
