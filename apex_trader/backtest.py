@@ -48,7 +48,7 @@ from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
 from apex_trader.runtime.typed import settings
 from apex_trader.runtime.verdict import verdict
-from apex_trader.runtime.walk_forward import fold_configs, fold_folder, result_of_folds
+from apex_trader.runtime.walk_forward import fold_configs, fold_folder, write_folds
 from apex_trader.time import DAY, format_date, parse_time
 
 
@@ -154,7 +154,7 @@ def _judge_folds(config: Config, folder: RunFolder, request: Request, out: Path)
         _judge_run(fold, place, request, fold_folder(RunFolder(out), number).path)
         judged.append(fold_folder(RunFolder(out), number))
     result = RunFolder(out)
-    result.write_json(result.result, result_of_folds(config, folder, judged))
+    write_folds(config, folder, judged, result)
     print(f"all folds: {result.result}")
 
 

@@ -2,14 +2,14 @@
 
     fold-1/ fold-2/ …   runs, each with its checkpoints, report.html and result.json
     market/             the synthetic market that all folds share, where the run makes one
-    result.json         all folds as one result
+    result.json         all folds as one result, and report.html of it
 
 A fold that ended is not done again: resuming goes on in the one that was stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.assessment import to_plain
 from apex_trader.evaluation.ledger import distinct
+from apex_trader.evaluation.report.walk_forward_page import render_walk_forward
 from apex_trader.evaluation.sharpe import annual_sharpe
 from apex_trader.evaluation.walk_forward import FoldResult, WalkForward, combine
 from apex_trader.runtime.assess import random_of
@@ -25,6 +26,8 @@ from apex_trader.runtime.compose import save_config
 from apex_trader.runtime.config import Config, MarketConfig
 from apex_trader.runtime.folds import WalkForwardConfig, fold_periods
 from apex_trader.runtime.market_data import EVER, MarketData, Say, prepare_store, store_url
+from apex_trader.runtime.report import costs_text
+from apex_trader.runtime.reproduction import train_command
 from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.trials import ledger_of
@@ -36,7 +39,7 @@ Train = Callable[[Config, RunFolder], None]
 
 
 def walk_forward(config: Config, folder: RunFolder, train: Train, say: Say = print) -> None:
-    """Train and judge every fold with ``train``, then write ``result.json`` of all of them.
+    """Train and judge every fold with ``train``, then write result and report of all of them.
 
     Goes on where it stopped when ``config.resume`` is set. ApexError when the folder holds folds
     already and it is not, or when there are too few days.
@@ -53,7 +56,8 @@ def walk_forward(config: Config, folder: RunFolder, train: Train, say: Say = pri
             resumes = place.config.is_file() and place.has_checkpoint()
             train(replace(fold, resume=str(place.path)) if resumes else fold, place)
         folds = [fold_folder(folder, k + 1) for k in range(config.walk_forward.folds)]
-        folder.write_json(folder.result, result_of_folds(config, folder, folds))
+        write_folds(config, folder, folds, folder)
+        say(f"report: {folder.report}")
         say(f"result: {folder.result}")
     except KeyboardInterrupt:
         say(f"all folds go on with: {resume_command(folder.path)}")
@@ -78,10 +82,43 @@ def fold_configs(config: Config, folder: RunFolder) -> list[Config]:
     return [replace(single, market=market, periods=fold) for fold in periods]
 
 
-def result_of_folds(config: Config, folder: RunFolder, folds: list[RunFolder]) -> dict[str, Any]:
-    """``result.json`` of all folds, from theirs. ApexError when one tested nothing."""
+def write_folds(config: Config, run: RunFolder, folds: list[RunFolder], target: RunFolder) -> None:
+    """Write ``result.json`` and ``report.html`` of all folds, from theirs, into ``target``.
+
+    run: the walk-forward's folder. ApexError when a fold tested nothing.
+    """
     results = [fold.read_json(fold.result) for fold in folds]
-    joint = joined(config, folder, folds, results)
+    joint = joined(config, run, folds, results)
+    result = result_of_folds(config, results, joint)
+    target.write_json(target.result, result)
+    target.write_text(target.report, page_of_folds(config, joint, folds, result["notes"]))
+
+
+def page_of_folds(
+    config: Config, joint: WalkForward, folds: Sequence[RunFolder], notes: Sequence[str]
+) -> str:
+    """``report.html`` of all folds."""
+    division = config.walk_forward
+    return render_walk_forward(
+        joint,
+        f"{config.name}: {config.market.primary}, walk-forward",
+        {
+            "market": f"{config.market.primary}, beside it {config.market.reference or 'none'}",
+            "folds": f"{division.folds}, each trained from scratch on its past",
+            "seed": str(config.seed),
+            "costs": costs_text(config.trading),
+            "instrument": f"{config.trading.instrument}, actions {config.trading.action_set}",
+        },
+        notes,
+        train_command(config),
+        {fold.path.name: str(fold.report) for fold in folds},
+    )
+
+
+def result_of_folds(
+    config: Config, results: Sequence[Mapping[str, Any]], joint: WalkForward
+) -> dict[str, Any]:
+    """``result.json`` of all folds, from theirs."""
     return {
         "experiment": config.name,
         "seed": config.seed,

@@ -62,6 +62,10 @@ def test_every_fold_is_a_run_and_all_are_one_result(finished: RunFolder):
     assert 1.0 + whole == pytest.approx((1.0 + alone[0]) * (1.0 + alone[1]), rel=1e-6)
     for name in ("fold-1", "fold-2"):
         assert (finished.path / name / "report.html").is_file()
+    page = finished.report.read_text(encoding="utf-8")
+    assert "Over 2 test days of 2 folds" in page
+    assert "walk_forward.folds=2" in page
+    assert 'id="spec-folds_equity"' in page
 
 
 def test_no_fold_knows_the_days_behind_its_test(finished: RunFolder):

@@ -12,9 +12,10 @@ from apex_trader.evaluation.report.data import ReportData
 from apex_trader.evaluation.report.equity import equity_section
 from apex_trader.evaluation.report.figures_table import figures_section
 from apex_trader.evaluation.report.folds import folds_section
+from apex_trader.evaluation.report.headline import tiles, verdict
 from apex_trader.evaluation.report.heatmap import heatmap_section
 from apex_trader.evaluation.report.holding import holding_section
-from apex_trader.evaluation.report.page import page_of
+from apex_trader.evaluation.report.page import Head, page_of
 from apex_trader.evaluation.report.price import price_section
 from apex_trader.evaluation.report.regimes import regimes_section
 from apex_trader.evaluation.report.reproduction import reproduction_section
@@ -41,4 +42,5 @@ def sections_of(data: ReportData) -> list[Section]:
 
 def render(data: ReportData, sections: Sequence[Section] | None = None) -> str:
     """The whole page, HTML; sections: ``sections_of`` the data, where they are at hand."""
-    return page_of(data, sections_of(data) if sections is None else sections)
+    head = Head(data.title, data.notes, verdict(data), tiles(data), data.facts)
+    return page_of(head, sections_of(data) if sections is None else sections)

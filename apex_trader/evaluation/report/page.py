@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from apex_trader.evaluation.report.data import ReportData
-from apex_trader.evaluation.report.headline import tiles, verdict
+from apex_trader.evaluation.report.headline import Tile
 from apex_trader.evaluation.report.section import Chart, Section, charts
 
 
-def page_of(data: ReportData, sections: Sequence[Section]) -> str:
-    """HTML of the sections under the run's headline. Every text is escaped."""
+@dataclass(frozen=True)
+class Head:
+    """What stands above the sections. notes: what a reader must not miss; verdict: sentences;
+    tiles: the first figures; facts: the run in a few words."""
+
+    title: str
+    notes: Sequence[str]
+    verdict: Sequence[str]
+    tiles: Sequence[Tile]
+    facts: Mapping[str, str]
+
+
+def page_of(head: Head, sections: Sequence[Section]) -> str:
+    """HTML of the sections below their head. Every text is escaped."""
     environment = Environment(
         loader=BaseLoader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     drawn = charts(sections)
     return environment.from_string(_read("page.html.jinja")).render(
-        data=data,
+        head=head,
         sections=sections,
-        tiles=tiles(data),
-        verdict=verdict(data),
         kind=lambda block: type(block).__name__,
         specifications={chart.key: Markup(specification(chart)) for chart in drawn},
         style=Markup(_read("page.css")),

@@ -12,6 +12,7 @@ from apex_trader.evaluation.report.data import ReportData
 from apex_trader.evaluation.report.format import is_ceiling, plural, show
 from apex_trader.evaluation.report.section import Block, Section, Table, Words
 from apex_trader.evaluation.sharpe import SharpeStatistics
+from apex_trader.evaluation.walk_forward import WalkForward
 
 TITLE = "Is it more than luck?"
 TEXT = (
@@ -39,6 +40,17 @@ def significance_section(data: ReportData) -> Section:
         "significance", TITLE, TEXT,
         (_intervals(found.bootstrap, data.agent.name),
          Table("significance", ["", "value", "what it says"], rows, plain=True)),
+    )  # fmt: skip
+
+
+def walk_forward_significance(walk: WalkForward) -> Section:
+    """Intervals and Sharpe ratios of all folds' test days together."""
+    agent = next(iter(walk.daily))
+    return Section(
+        "significance", TITLE, TEXT,
+        (_intervals(walk.bootstrap, agent),
+         Table("significance", ["", "value", "what it says"], _sharpe_rows(walk.sharpe),
+               plain=True)),
     )  # fmt: skip
 
 
