@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, DataError
 from apex_trader.market import intervals
 from apex_trader.market.files import Files
 from apex_trader.market.kinds import KINDS, Data, concatenate, kind_named, partition_bounds
@@ -29,13 +29,20 @@ from apex_trader.market.seconds import (
     seconds_from_trades,
 )
 from apex_trader.market.source import MarketInfo
-from apex_trader.market.transaction import STORE_FILE, Transaction, WriteSummary
+from apex_trader.market.transaction import STORE_FILE, Transaction, WriteSummary, orphaned
 from apex_trader.market.types import I64, Bars, Funding, Seconds, Trades
 from apex_trader.time import CLOCKS, DAY, MINUTE, SECOND
 
 #: Before and after every time that a market can have.
 BEGINNING, FOREVER = 0, int(np.iinfo(np.int64).max)
 T = TypeVar("T")
+#: What to do about a store without its list.
+LOST = (
+    "Put it back from a copy. The files alone do not say which of them count, which time they "
+    "speak for, or what a synthetic market is made of, so it cannot be made again from them: "
+    "without a copy, move the folder away and fill a new one with `data download`, `import` or "
+    "`synthesize`"
+)
 
 
 class MarketStore:
@@ -56,9 +63,17 @@ class MarketStore:
 
     @property
     def manifest(self) -> Manifest:
-        """What the store holds, as of the last ``reload``."""
+        """What the store holds, as of the last ``reload``. DataError when its list is lost."""
         if self._manifest is None:
             content = self.files.read(STORE_FILE)
+            if content is None and (orphans := orphaned(self.files)):
+                # Perhaps another process began the store just now.
+                content = self.files.read(STORE_FILE)
+                if content is None:
+                    raise DataError(
+                        self.files.path(STORE_FILE), "the list of the store's markets is missing, "
+                        f"though files of {' and '.join(orphans)} are there", LOST,
+                    )  # fmt: skip
             self._manifest = Manifest.loads(content, self.files.path(STORE_FILE))
         return self._manifest
 

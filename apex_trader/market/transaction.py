@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from apex_trader.market import intervals
 from apex_trader.market.checks import check
 from apex_trader.market.files import Files, digest, encode
 from apex_trader.market.kinds import (
+    KINDS,
     Data,
     Kind,
     default_coverage,
@@ -37,6 +39,9 @@ from apex_trader.market.source import MarketInfo
 from apex_trader.market.types import Bars, Trades
 
 STORE_FILE = "store.json"
+_PARTITION = re.compile(
+    rf"exchange=([^/]+)/symbol=([^/]+)/kind=(?:{'|'.join(KINDS)})/date=[^/]+/part-[0-9a-f]+\.parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Transaction:
 
     Partitions are put in place under names made of their content, and ``store.json``, which names
     the live ones, is replaced last: killed at any moment, the store is the one before or the one
-    after. Superseded files are deleted at the end.
+    after. A new store's is also written first, empty. Superseded files are deleted at the end.
     """
 
     def __init__(self, files: Files, manifest: Manifest) -> None:
@@ -63,6 +68,7 @@ class Transaction:
         self._before = manifest.copy()
         self._live = live_files(manifest)
         self._written: set[str] = set()
+        self._begins = False
 
     def write(
         self,
@@ -121,6 +127,8 @@ class Transaction:
         """Delete what was written; the store is as before."""
         for name in self._written - self._live:
             self.files.remove(name)
+        if self._begins:
+            self.files.remove(STORE_FILE)
 
     def _changed(self) -> bool:
         return self.manifest.dumps() != self._before.dumps() or self.files.read(STORE_FILE) is None
@@ -170,8 +178,15 @@ class Transaction:
         minute_part = None if minutes is None else self._put_file(folder, "minutes", minutes)
         return describe(data, part, minute_part)
 
+    def _begin(self) -> None:
+        """A new store gets its list before its first file: so files without one have lost it."""
+        if not self._begins and self.files.read(STORE_FILE) is None:
+            self._begins = True
+            self.files.write(STORE_FILE, Manifest().dumps())
+
     def _put_file(self, folder: str, stem: str, data: Data) -> str:
         content = encode(to_arrow(data))
+        self._begin()
         name = f"{stem}-{digest(content)}.parquet"
         path = f"{folder}/{name}"
         # A live file of that name has this content, unless it was damaged since.
@@ -205,6 +220,15 @@ def split_market(market: str) -> tuple[str, str]:
             f"{market!r} is not a market: write exchange:SYMBOL, for example binance:ETHUSDT"
         )
     return exchange, symbol
+
+
+def orphaned(files: Files) -> list[str]:
+    """Markets with partitions in the folder of a store, whatever its list says, sorted."""
+    return sorted({
+        f"{found[1]}:{found[2]}"
+        for name in files.listing(deep=True)
+        if (found := _PARTITION.fullmatch(name)) is not None
+    })  # fmt: skip
 
 
 def live_files(manifest: Manifest) -> set[str]:

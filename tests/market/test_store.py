@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from apex_trader.errors import ApexError, ConfigError, DataError
 from apex_trader.market.files import Files
+from apex_trader.market.leftovers import remove_leftovers
 from apex_trader.market.source import LookbackSource, MarketInfo
 from apex_trader.market.store import MarketStore
+from apex_trader.market.transaction import Transaction
 from apex_trader.market.types import Bars, Funding, Trades
 from apex_trader.time import DAY, HOUR, MINUTE, SECOND
 from tests.market.samples import MONDAY, random_bars, random_trades
@@ -282,7 +284,8 @@ def _killed_while_writing(url: str, puts: int) -> None:
 def test_killed_at_any_write_the_store_is_the_one_before_or_after(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     seen = set()
-    for puts in range(2, 8):
+    # The first three put the first write: the empty list of a new store, the bars, the list.
+    for puts in range(3, 9):
         url = str(tmp_path / str(puts))
         process = context.Process(target=_killed_while_writing, args=(url, puts))
         process.start()
@@ -398,3 +401,60 @@ def test_what_a_damaged_partition_loses_is_no_longer_covered(store: MarketStore)
     store.write_bars(ETH, bars.slice(120, 180), replace=True)
     assert store.coverage(ETH, "1m").tolist() == [[MONDAY + 2 * HOUR, MONDAY + 3 * HOUR]]
     assert len(store.read_bars(ETH, "1m")) == 60
+
+
+def test_a_store_that_lost_its_list_is_neither_empty_nor_written_to(tmp_path: Path) -> None:
+    store = MarketStore(tmp_path)
+    store.write_trades("binance:ETHUSDT", random_trades(0, 10))
+    store.write_trades("lab:BTC", random_trades(1, 10))
+    kept = (tmp_path / "store.json").read_bytes()
+    (tmp_path / "store.json").unlink()
+    before = sorted(p for p in tmp_path.rglob("*.parquet"))
+    lost = MarketStore(tmp_path)
+    for work in (
+        lost.markets,
+        lambda: lost.write_trades("binance:ETHUSDT", random_trades(2, 10)),
+        lambda: remove_leftovers(lost),
+    ):
+        with pytest.raises(
+            DataError, match=r"store\.json: .*missing.*binance:ETHUSDT and lab:BTC.*from a copy"
+        ):
+            work()
+    assert sorted(p for p in tmp_path.rglob("*.parquet")) == before
+    assert not (tmp_path / "store.json").exists()
+    (tmp_path / "store.json").write_bytes(kept)
+    assert MarketStore(tmp_path).markets() == ["binance:ETHUSDT", "lab:BTC"]
+
+
+def test_a_first_write_that_was_killed_leaves_an_empty_store(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    store = MarketStore(tmp_path / "store")
+
+    def stopped(name: str, content: bytes) -> None:
+        write(name, content)
+        if name.endswith(".parquet"):
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        write = store.files.write
+        patch.setattr(store.files, "write", stopped)
+        patch.setattr(Transaction, "rollback", lambda self: None)
+        with pytest.raises(Killed):
+            store.write_trades("binance:ETHUSDT", random_trades(0, 10))
+    assert list((tmp_path / "store").rglob("part-*.parquet"))
+    assert MarketStore(tmp_path / "store").markets() == []
+
+
+def test_a_first_write_that_failed_leaves_nothing(tmp_path: Path) -> None:
+    store = MarketStore(tmp_path / "store")
+
+    def fail() -> None:
+        with store.transaction() as transaction:
+            transaction.write("binance:ETHUSDT", random_trades(0, 10))
+            raise ApexError("no")
+
+    with pytest.raises(ApexError, match="no"):
+        fail()
+    assert not (tmp_path / "store").exists()
