@@ -1,4 +1,4 @@
-"""Klines of a listing: its own bars, else those made of what is finer; and the forming one."""
+"""Klines of a listing: its own bars, those it lacks made of what is finer; and the forming one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Candles:
             return resample(seen, clock, intervals.one(opened, opened + CLOCKS[clock]))
         flat = whole.slice(at, at + 1)
         price = flat.open
-        if clock not in self._listing.bars:
+        if not self._own(clock, opened):
             if at == 0:
                 return None
             price = whole.close[at - 1 : at]
@@ -81,14 +81,29 @@ class Candles:
                 return bars.between(opened, now - bars.step + 1)
         return self.whole(clock).slice(0, 0)
 
+    def _own(self, clock: str, opened: int) -> bool:
+        """Whether the listing has that bar itself."""
+        return clock in self._listing.bars and opened in self._listing.bars[clock].ts
+
     def _make(self, clock: str) -> Bars:
-        if clock in self._listing.bars:
-            return self._listing.bars[clock]
+        own = self._listing.bars.get(clock)
+        if own is None:
+            return self._made(clock)
+        made = self._made(clock)
+        # Only bars with trades: whether the others were quiet or are a hole, nobody can tell.
+        lacking = made.take((made.volume > 0) & ~np.isin(made.ts, own.ts))
+        if len(lacking) == 0:
+            return own
+        joined = _joined(clock, [own, lacking])
+        return joined.take(np.argsort(joined.ts, kind="stable").astype(np.int64))
+
+    def _made(self, clock: str) -> Bars:
+        """Bars of the whole listing made of what is finer."""
         step = CLOCKS[clock]
         finer = [c for c in self._listing.bars if CLOCKS[c] < step]
         source = _trade_bars(self._listing.trades)
         if finer:
-            source = self._listing.bars[max(finer, key=lambda name: CLOCKS[name])]
+            source = self.whole(max(finer, key=lambda name: CLOCKS[name]))
         if len(source) == 0:
             return replace(source, clock=clock)
         edges = source.ts[0] // step * step, -(-(source.ts[-1] + source.step) // step) * step

@@ -43,7 +43,7 @@ class Listing:
 
     info.market is "binance:SYMBOL" (spot) or "binanceusdm:SYMBOL" (USD-M perpetual).
     trades: aggregate trades; their ids are the aggregate ids, and are counted from 1 where absent.
-    bars: by clock; a clock that is absent is made of finer bars or of the trades.
+    bars: by clock; a bar that is absent is made of finer bars or of the trades.
     published [n]: when (µs) each trade becomes known, by REST and by socket; its own time when
     None. A trade that is published late is one that nobody could have seen before.
     """

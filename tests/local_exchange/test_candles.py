@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from apex_trader.market.kinds import concatenate
 from apex_trader.market.source import MarketInfo
-from apex_trader.time import HOUR, MINUTE, SECOND
+from apex_trader.market.types import Bars
+from apex_trader.time import DAY, HOUR, MINUTE, SECOND
 from tests.local_exchange import Listing
 from tests.local_exchange.candles import Candles, intervals_of
 from tests.local_exchange.samples import exact_bars, exact_trades
@@ -64,3 +68,37 @@ def test_bars_never_show_a_later_trade() -> None:
             assert bars.close[-1] == seen.price[-1]
             np.testing.assert_allclose(bars.volume.sum(), seen.amount.sum())
             assert bars.count.sum() == len(seen)
+
+
+def test_bars_that_the_listing_lacks_are_made_of_its_trades() -> None:
+    trades = exact_trades(1, 600)
+    made = Candles(Listing(INFO, trades)).whole("1m")
+    # Bars of the day before, and of a part of the trades' time; one of them is the listing's own.
+    before = exact_bars(2, 30, "1m")
+    before = replace(before, ts=before.ts - DAY)
+    some = made.slice(10, 20)
+    some = replace(some, count=some.count + 1)
+    own = concatenate("1m", [before, some])
+    assert isinstance(own, Bars)
+    minutes = Candles(Listing(INFO, trades, bars={"1m": own})).whole("1m")
+    assert (np.diff(minutes.ts) > 0).all()
+    np.testing.assert_array_equal(minutes.between(0, MONDAY).close, before.close)
+    inside = minutes.between(int(some.ts[0]), int(some.ts[-1]) + MINUTE)
+    np.testing.assert_array_equal(inside.count, some.count)
+    traded = made.ts[made.volume > 0]
+    assert np.isin(traded, minutes.ts).all()
+    hours = Candles(Listing(INFO, trades, bars={"1m": own})).whole("1h")
+    assert hours.count.sum() == minutes.count.sum()
+
+
+def test_a_bar_made_of_trades_does_not_show_its_first_price_before_it() -> None:
+    trades = exact_trades(1, 600)
+    own = Candles(Listing(INFO, trades)).whole("1m").slice(0, 10)
+    candles = Candles(Listing(INFO, trades, bars={"1m": own}))
+    minutes = candles.whole("1m")
+    at = 12
+    forming = candles.forming("1m", int(minutes.ts[at]))
+    first = trades.between(int(minutes.ts[at]), int(minutes.ts[at]) + 1)
+    assert forming is not None
+    assert len(first) == 0
+    assert forming.open[0] == minutes.close[at - 1]
