@@ -19,7 +19,6 @@ from pathlib import Path
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.command import run_command
-from apex_trader.runtime.config import WandbConfig
 from apex_trader.runtime.wandb_views import VIEWS, workspaces
 
 
@@ -27,7 +26,7 @@ from apex_trader.runtime.wandb_views import VIEWS, workspaces
 class Request:
     """What the user asked for; see the module's help."""
 
-    project: str = WandbConfig.project
+    project: str = "apex-trader"
     entity: str = ""
     save: str = ""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from apex_trader.errors import ApexError
+from apex_trader.runtime.config import WandbConfig
 from apex_trader.wandb_workspace import Request
 
 
@@ -50,4 +51,4 @@ def test_what_is_not_understood_is_said():
         Request.parse(["projct=mine"])
     with pytest.raises(ApexError, match="project"):
         Request.parse(["project="])
-    assert Request.parse([]).project == "apex-trader"
+    assert Request.parse([]).project == WandbConfig().project, "that of runs"

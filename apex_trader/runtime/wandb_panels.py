@@ -10,9 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from apex_trader.evaluation.report.section import Section, charts, tables
-
-#: How the names of panels begin; neither is a group of metrics, so they have no step axis.
-CHARTS, TABLES = "report", "report_tables"
+from apex_trader.runtime.wandb_views import CHARTS, TABLES
 
 
 def panels(sections: Sequence[Section]) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from apex_trader.runtime.metrics import STEP_AXES
-from apex_trader.runtime.wandb_panels import CHARTS
+
+#: How the names of a report's charts and tables begin in W&B; neither is a group of metrics, so
+#: they have no step axis.
+CHARTS, TABLES = "report", "report_tables"
 
 
 @dataclass(frozen=True)

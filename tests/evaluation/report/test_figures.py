@@ -20,7 +20,8 @@ from apex_trader.evaluation.report.figures_table import figures_section
 from apex_trader.evaluation.report.folds import folds_section
 from apex_trader.evaluation.report.heatmap import heatmap_section, hours_of_week, monthly
 from apex_trader.evaluation.report.holding import EDGES, holding_section
-from apex_trader.evaluation.report.price import price_section
+from apex_trader.evaluation.report.market_view import Candles
+from apex_trader.evaluation.report.price import period_chart, price_section
 from apex_trader.evaluation.report.reproduction import reproduction_section
 from apex_trader.evaluation.report.section import Code, Words, charts, tables
 from apex_trader.evaluation.report.seeds import seeds_section
@@ -30,6 +31,7 @@ from apex_trader.evaluation.report.training import training_figure
 from apex_trader.evaluation.report.trials import touches_text, trials_section
 from apex_trader.evaluation.report.underwater import underwater_section
 from apex_trader.evaluation.statistics import closed_trades
+from apex_trader.time import MINUTE
 from tests.evaluation.report.conftest import random_of
 
 
@@ -275,3 +277,16 @@ def test_commands_and_configuration_can_be_copied(data):
     commands = [block.text for block in section.blocks if isinstance(block, Code)]
     assert commands == ["python -m apex_trader.train seed=1"]
     assert re.search("torch", str(tables([section])[0].rows))
+
+
+def test_a_year_of_minutes_is_drawn_in_few_candles(data):
+    count = 366 * 1_440
+    close = 100.0 + np.cumsum(random_of(8).normal(size=count)) / 50.0
+    ts = data.agent.ts[0] // MINUTE * MINUTE + MINUTE * np.arange(count, dtype=np.int64)
+    year = Candles(MINUTE, ts, close, close + 0.1, close - 0.1, close)
+    chart = period_chart(replace(data.market, candles=year), data.agent)
+    candles = chart.figure.data[0]
+    assert len(candles.x) <= 1_500
+    assert np.max(candles.high) == year.high.max()
+    assert np.min(candles.low) == year.low.min()
+    assert "candles of 1 d" in chart.says

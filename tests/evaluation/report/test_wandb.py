@@ -13,8 +13,8 @@ import pytest
 from apex_trader.evaluation.report import sections_of
 from apex_trader.evaluation.report.section import charts, tables
 from apex_trader.runtime.metrics import STEP_AXES, WandbSink
-from apex_trader.runtime.wandb_panels import CHARTS, TABLES, panels, spelled_out
-from apex_trader.runtime.wandb_views import VIEWS, Figures
+from apex_trader.runtime.wandb_panels import panels, spelled_out
+from apex_trader.runtime.wandb_views import CHARTS, TABLES, VIEWS, Figures
 
 #: Charts that a report of a few days lacks.
 OF_LONG_PERIODS = {"return_months"}
