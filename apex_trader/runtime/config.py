@@ -263,6 +263,7 @@ class Config:
                 "rollout.source", self.rollout.source, "replay for a synthetic market: it has no "
                 "exchange"
             )  # fmt: skip
+        self.exchange.check_streaming()
         if self.stream.watermark > self.execution.latency:
             raise ConfigError(
                 "stream.watermark", self.stream.watermark,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from apex_trader.errors import ApexError, ConfigError, MismatchError
+from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.store import MarketStore
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.runtime.config import Config, MarketConfig
@@ -190,6 +191,7 @@ def test_the_days_of_the_store_end_where_the_stream_can_begin(tiny, days, tmp_pa
     [
         (r"stream\.watermark", {"stream": StreamConfig(watermark=1.5)}),
         (r"rollout\.source", {"market": MarketConfig(synthetic="martingale")}),
+        (r"exchange\.ws_url", {"exchange": ExchangeConfig(url="http://localhost:8000")}),
     ],
 )
 def test_settings_that_do_not_go_with_a_stream_are_refused(config, field, changes):
