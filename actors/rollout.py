@@ -262,7 +262,8 @@ class RolloutWorker:
     def _experience(self) -> tuple[Transitions, F32]:
         done = self._recorder.take()
         if done is None:
-            return Transitions.empty(), np.empty(0, np.float32)
+            actions = self.simulator.actions.size if self.config.outcomes == "all" else None
+            return Transitions.empty(0, actions), np.empty(0, np.float32)
         segment, row = self.market.refer(done.row)
         transitions = Transitions(
             segment, row, self.market.refer(done.next_row)[1], done.account,

@@ -280,6 +280,6 @@ def _finite(transitions: Transitions) -> Bool:
     columns = (
         transitions.reward, transitions.discount, transitions.account, transitions.next_account
     )  # fmt: skip
-    finite = [np.isfinite(c).reshape(len(c), -1).all(axis=1) for c in columns]
+    finite = [np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns]
     numbers: Bool = np.logical_and.reduce(finite)
     return numbers

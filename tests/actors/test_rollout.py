@@ -306,6 +306,13 @@ def test_a_state_of_other_segments_is_refused(make_worker, make_market):
         make_worker(outcomes="all").load_state_dict(state)
 
 
+def test_a_market_that_goes_before_the_first_step_leaves_nothing(make_worker, make_market):
+    for outcomes, actions in (("taken", None), ("all", 3)):
+        rest = make_worker(outcomes=outcomes).set_market(make_market(days=1, numbers=[33]))
+        assert len(rest.transitions) == 0
+        assert rest.transitions.actions == actions
+
+
 @pytest.mark.parametrize("outcomes", ["taken", "all"])
 def test_a_new_market_cuts_every_episode_and_loses_nothing(make_worker, make_market, outcomes):
     worker = make_worker(outcomes=outcomes)

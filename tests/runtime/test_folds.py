@@ -15,8 +15,9 @@ FIRST = parse_time("2024-01-01")
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sets(st.integers(0, 90), min_size=1, max_size=60), st.integers(1, 5),
-       st.floats(0.1, 0.9), st.integers(0, 3), st.integers(0, 20), st.floats(0.0, 0.5))  # fmt: skip
+@given(st.sets(st.integers(0, 90), min_size=25, max_size=60), st.integers(1, 4),
+       st.floats(0.1, 0.6), st.integers(0, 3), st.sampled_from([0, 12, 20]),
+       st.floats(0.0, 0.4))  # fmt: skip
 def test_folds_walk_forward(numbers, folds, share, embargo, most, validation):
     days = [FIRST + k * DAY for k in sorted(numbers)]
     periods = PeriodsConfig(validation=validation, test=0.1, extractor=0.3)

@@ -102,6 +102,16 @@ def test_updates_for_recycled_and_evicted_slots_are_rejected_and_counted(filled,
     assert np.all(shard._tree.mass(gone) == 0)
 
 
+@pytest.mark.parametrize("actions", [None, 3])
+def test_a_delivery_of_nothing_changes_nothing(actions):
+    config = ReplayConfig(capacity=64, shards=1, min_size=1, batch_size=4, max_insert=8, prefetch=1)
+    shard = ReplayShard(config, 0, 0, seed=1, actions=actions)
+    assert shard.insert(Transitions.empty(0, actions), np.empty(0))
+    assert len(shard) == 0
+    assert shard.insert(Transitions.empty(2, actions), np.ones(2))
+    assert shard.sample(1) is not None
+
+
 def test_empty_and_impossible_slots_cannot_be_updated(filled):
     shard = filled()
     shard.update(np.array([150, -1, 10**9]), np.zeros(3, np.uint64), np.ones(3))
