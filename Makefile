@@ -27,7 +27,7 @@ train: setup    ## the whole pipeline on a synthetic market, with a report at th
 test: setup     ## every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
-test-faults: setup  ## kill parts of a running cluster; minutes
+test-faults: setup  ## long stories of a running cluster, parts of it killed
 	$(BIN)/python -m pytest -m faults $(TESTS)
 
 lint: setup     ## style, types, and the direction of imports

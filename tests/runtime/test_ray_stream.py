@@ -187,6 +187,7 @@ def test_a_checkpoint_goes_on_in_either_runtime(finished, config, days, tmp_path
     assert third.learner.updates == serial.train.updates
 
 
+@pytest.mark.faults  # a minute of a cluster's own; in one process: test_stream_run
 def test_days_go_when_there_are_more_than_may_be_resident(config, days, tmp_path):
     """The stream ends before the budget: so does the run, once everything is learned."""
     few = replace(config, train=replace(config.train, resident_days=1, updates=1_000_000))
@@ -202,6 +203,7 @@ def test_days_go_when_there_are_more_than_may_be_resident(config, days, tmp_path
     assert latest(tmp_path).step == it.context.updates > 0
 
 
+@pytest.mark.faults  # a minute of a cluster's own; in one process: test_stream_run
 def test_a_stream_that_ends_before_anything_can_be_decided_is_an_error(config, days, tmp_path):
     with pytest.raises(ApexError, match="ended before anything could be decided"):
         run(config, tmp_path, recording(days, tmp_path, length=BEGUN + 5 * MINUTE))
