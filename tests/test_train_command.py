@@ -12,6 +12,7 @@ import pytest
 from apex_trader import train
 from apex_trader.runtime.compose import compose_config, save_config
 from apex_trader.runtime.run_folder import RunFolder
+from tests.conftest import SMALL
 
 PROJECT = Path(__file__).parents[1]
 
@@ -102,3 +103,17 @@ def test_help_shows_how_to_run_it_and_what_can_be_set(tmp_path):
     for text in ("+experiment=quickstart", "resume=", "seed=", "learner:", "batch_size:"):
         assert text in done.stdout, text
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_comes_to_its_report(small_market, tmp_path):
+    """From the command line to result.json and a page that tells how to make them again."""
+    folder = tmp_path / "run"
+    arguments = [*SMALL, f"market.store={small_market}", f"hydra.run.dir={folder}"]
+    done = started(arguments, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    run = RunFolder(folder)
+    assert run.result.exists()
+    assert "python -m apex_trader.train" in run.report.read_text()

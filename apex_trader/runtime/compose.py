@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -74,15 +76,26 @@ def flat(
 def compose_config(overrides: Sequence[str]) -> Config:
     """The configuration that ``train`` would run with these overrides (no run folder is made).
 
-    Raises ApexError or ConfigError, in one line, for whatever ``train`` would refuse.
+    A command that Hydra runs itself can ask too. Raises ApexError or ConfigError, in one line, for
+    whatever ``train`` would refuse.
     """
     _check_names(overrides)
     register()
     try:
-        with initialize_config_dir(str(CONF), version_base=None):
+        with _beside_a_job(), initialize_config_dir(str(CONF), version_base=None):
             return typed(compose("config", list(overrides)))
     except HydraException as error:
         raise ApexError(_first_lines(error)) from None
+
+
+@contextmanager
+def _beside_a_job() -> Iterator[None]:
+    """Hydra composes once a process: a job that it runs is set aside meanwhile."""
+    running, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = running  # by now another instance: Hydra restores a copy
 
 
 def typed(config: DictConfig) -> Config:

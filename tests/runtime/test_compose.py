@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from apex_trader.errors import ApexError
 from apex_trader.runtime.compose import (
+    CONF,
     check_overrides,
     compose_config,
     load_config,
     plain,
+    register,
     run_dir,
     save_config,
     typed,
@@ -168,3 +171,12 @@ def test_a_resumed_run_stays_in_its_folder():
 def test_cnn_columns_and_terms_that_nothing_supplies_are_refused(overrides, reason):
     with pytest.raises(ApexError, match=reason):
         check_blocks(compose_config(["+experiment=eth_minutes", *overrides]))
+
+
+def test_a_configuration_can_be_asked_for_while_hydra_runs_a_command():
+    register()
+    with initialize_config_dir(str(CONF), version_base=None):
+        inside = compose_config([QUICK, "seed=5"])
+        still = compose("config", ["seed=6"])
+    assert inside == compose_config([QUICK, "seed=5"])
+    assert still.seed == 6
