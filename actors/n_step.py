@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.columns import Columns
 from apex_trader.errors import ApexError, MismatchError
 from apex_trader.state.schema import ACCOUNT_SIZE
 
@@ -36,7 +37,7 @@ class StepColumns:
 
 
 @dataclass(frozen=True)
-class NStepColumns:
+class NStepColumns(Columns):
     """m finished transitions. lane [m]; row, next_row [m]: global; account, next_account [m, 8]:
     at those; action [m]; reward [m]: Σ γ^k r_k; discount [m]: γ^steps, 0 after termination;
     steps [m]: how many decisions, 1 … n; value [m]: carried from the first step; profit [m]:
@@ -53,16 +54,6 @@ class NStepColumns:
     steps: I64
     value: F64
     profit: Bool
-
-    def __len__(self) -> int:
-        return len(self.lane)
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """All the parts' transitions, in order; at least one part."""
-        return cls(
-            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
-        )
 
 
 class NStep:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.columns import Columns
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.simulator import Simulator, Step
 
@@ -19,7 +20,7 @@ I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(Columns):
     """m finished transitions; with the outcomes of all A actions, [m, A] where [m] is said.
 
     row, next_row [m]: global. account [m, 8]; next_account [m, 8] or [m, A, 8]: at those. action
@@ -38,16 +39,6 @@ class Finished:
     steps: I64
     profit: Bool
     error: F64
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """All the parts' transitions, in order; at least one part."""
-        return cls(
-            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
-        )
 
 
 class Recorder(ABC):
