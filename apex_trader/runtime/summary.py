@@ -24,7 +24,7 @@ def print_summary(
     title: str = "test period, out of sample",
 ) -> None:
     """Show a table of the headline figures, a row a policy, and the paths of report and result."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for label in SHOWN.values():
         table.add_column(label, justify="right", no_wrap=True)
