@@ -10,6 +10,8 @@ import torch
 
 from apex_trader.runtime.compose import compose_config
 from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import MarketData
+from apex_trader.runtime.run_folder import RunFolder
 from tests.conftest import SMALL, write_small_market
 
 TINY = [
@@ -35,3 +37,10 @@ def tiny(market: Path) -> Config:
     """A run over that market which takes seconds."""
     config = compose_config(TINY)
     return replace(config, market=replace(config.market, store=str(market)))
+
+
+@pytest.fixture(scope="session")
+def days(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """The days of the store that can hold decisions."""
+    folder = RunFolder(tmp_path_factory.mktemp("days") / "folder")
+    return MarketData(tiny, folder).builder.days()

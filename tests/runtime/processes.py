@@ -1,4 +1,4 @@
-"""The training command in a process of its own, to be stopped from outside."""
+"""Processes of a run, to be stopped from outside: the training command, parts of a cluster."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from apex_trader.runtime.compose import save_config
@@ -51,3 +52,15 @@ def wait_for(process: subprocess.Popen[str], metrics: Path, group: str) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"the run ended by itself: {process.communicate()}")
+
+
+def kill_part(part: str) -> bool:
+    """SIGKILL to one of the processes of a part that this test's own cluster started."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if f"ray::{part}" in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+                return True
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return False

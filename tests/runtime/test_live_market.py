@@ -22,12 +22,6 @@ BEGUN = 9 * HOUR
 
 
 @pytest.fixture(scope="module")
-def days(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    folder = RunFolder(tmp_path_factory.mktemp("days") / "folder")
-    return MarketData(tiny, folder).builder.days()
-
-
-@pytest.fixture(scope="module")
 def config(tiny: Config, days: list[int]) -> Config:
     rollout = replace(tiny.rollout, source="stream", seal_every=600, episode_steps=0)
     periods = replace(tiny.periods, end=format_date(days[4]))

@@ -26,7 +26,7 @@ from apex_trader.runtime.rhythm import Budget
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.train import train
 from learner.checkpoint import CheckpointManager
-from tests.runtime.processes import CODES, start, wait_for
+from tests.runtime.processes import CODES, kill_part, start, wait_for
 from tests.runtime.test_ray_run import CLUSTER
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1200)]
@@ -61,18 +61,6 @@ def readings(folder: RunFolder, group: str) -> list[dict[str, Any]]:
     return [line for line in found if line["group"] == group]
 
 
-def kill(part: str) -> bool:
-    """SIGKILL to one of the processes that this test's own cluster started."""
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if f"ray::{part}" in " ".join(process.cmdline()):
-                os.kill(process.pid, signal.SIGKILL)
-                return True
-        except (psutil.Error, ProcessLookupError):
-            continue
-    return False
-
-
 def until(what: str, happened: Callable[[], bool]) -> None:
     limit = time.monotonic() + LIMIT
     while not happened():
@@ -86,7 +74,7 @@ def kill_each(story: Story) -> None:
     try:
         until("learning", lambda: len(readings(story.folder, "learner")) >= 2)
         for number, part in enumerate(PARTS, start=1):
-            until(part, lambda part=part: kill(part))
+            until(part, lambda part=part: kill_part(part))
             until(f"restart of {part}", lambda n=number: len(story.deaths) >= n)
         until("part back", lambda: len(story.back) >= len(PARTS))
         refits = len(story.swaps)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from apex_trader.errors import ApexError
@@ -27,6 +24,7 @@ from apex_trader.runtime.session import Session
 from apex_trader.runtime.stream_run import StreamRun
 from apex_trader.time import DAY, HOUR, MINUTE, format_date
 from learner.checkpoint import Checkpoint, CheckpointManager
+from tests.runtime.processes import kill_part
 from tests.runtime.recorded_feed import RecordedFeed
 from tests.runtime.test_ray_run import CLUSTER
 
@@ -76,13 +74,6 @@ class NotedFeed(RecordedFeed):
             written = self.place.with_suffix(".new")
             written.write_text(str(batch.until))
             written.replace(self.place)
-
-
-@pytest.fixture(scope="module")
-def days(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """The days of the store that can hold decisions."""
-    folder = RunFolder(tmp_path_factory.mktemp("days") / "folder")
-    return MarketData(tiny, folder).builder.days()
 
 
 @pytest.fixture(scope="module")
@@ -212,18 +203,6 @@ def test_a_stream_that_ends_before_anything_can_be_decided_is_an_error(config, d
 # --- deaths of parts ---------------------------------------------------------------------------
 
 
-def kill(part: str) -> bool:
-    """SIGKILL to the process of a part of this test's own cluster."""
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if f"ray::{part}" in " ".join(process.cmdline()):
-                os.kill(process.pid, signal.SIGKILL)
-                return True
-        except (psutil.Error, ProcessLookupError):
-            continue
-    return False
-
-
 @dataclass
 class Story:
     """What happened in a run, and whether it is told."""
@@ -262,7 +241,7 @@ class Story:
             for part in ("StreamPart", "StreamLearner", "StreamRollout", "StreamPart"):
                 self.days.append(live())
                 count = len(self.back)
-                self.until(part, lambda part=part: kill(part))
+                self.until(part, lambda part=part: kill_part(part))
                 self.until(f"{part} back", lambda p=parts[part], n=count: p in self.back[n:])
                 self.learn(opened)
             self.days.append(live())

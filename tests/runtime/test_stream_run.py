@@ -32,13 +32,6 @@ BEGUN = 9 * HOUR
 
 
 @pytest.fixture(scope="module")
-def days(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """The days of the store that can hold decisions."""
-    folder = RunFolder(tmp_path_factory.mktemp("days") / "folder")
-    return MarketData(tiny, folder).builder.days()
-
-
-@pytest.fixture(scope="module")
 def config(tiny: Config, days: list[int]) -> Config:
     """The first days for extractor and validation; from the fifth on the market is live."""
     rollout = replace(tiny.rollout, source="stream", seal_every=600, episode_steps=0)
