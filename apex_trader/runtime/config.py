@@ -16,6 +16,7 @@ from apex_trader.market.stream.config import StreamConfig
 from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
 from apex_trader.runtime.folds import WalkForwardConfig
 from apex_trader.runtime.periods import PeriodsConfig
+from apex_trader.runtime.rllib_config import RllibConfig
 from apex_trader.state.schema import SCHEMAS, Schema
 from apex_trader.time import SECOND
 from apex_trader.trading.config import RewardConfig, TradingConfig
@@ -23,6 +24,8 @@ from learner.arena import has_cnn
 from learner.config import LearnerConfig
 
 Runtime = Literal["ray", "serial"]
+#: Who learns: the parts of this project, or a peer under the same evaluation.
+System = Literal["apex", "rllib_dqn"]
 
 
 @dataclass(frozen=True)
@@ -194,13 +197,16 @@ class WandbConfig:
 class Config:
     """A run. Every group's fields are explained in its own class.
 
-    name: of the experiment. seed: of every random choice. runtime: "ray", or "serial" for the
-    same parts in one process. resume: folder of a run to continue. exchange, stream: how a live
-    market is reached (rollout.source=stream); which exchange it is, the markets' names say.
+    name: of the experiment. seed: of every random choice. agent: who learns: "apex", the parts of
+    this project, or "rllib_dqn", RLlib's DQN as a peer under the same evaluation (docs/rllib.md).
+    runtime: "ray", or "serial" for the same parts in one process. resume: folder of a run to
+    continue. exchange, stream: how a live market is reached (rollout.source=stream); which
+    exchange it is, the markets' names say.
     """
 
     name: str = "custom"
     seed: int = 0
+    agent: System = "apex"
     runtime: Runtime = "ray"
     resume: str = ""
     market: MarketConfig = field(default_factory=MarketConfig)
@@ -215,6 +221,7 @@ class Config:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    rllib: RllibConfig = field(default_factory=RllibConfig)
     exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -237,12 +244,48 @@ class Config:
             self._check_stream()
         if self.walk_forward.folds:
             self._check_folds()
+        if self.agent == "rllib_dqn":
+            self._check_rllib()
         wait = self.execution.latency + self.execution.max_fill_wait
         if wait > interval:
             raise ConfigError(
                 "execution.max_fill_wait", self.execution.max_fill_wait,
                 f"with the latency at most the decision interval of {interval:g} s, so that no "
                 "order is pending at the next decision",
+            )  # fmt: skip
+
+    @property
+    def decisions_per_update(self) -> float:
+        """Decisions for each update, by the replay's samples an insert."""
+        return self.learner.batch_size / self.replay.samples_per_insert
+
+    def _check_rllib(self) -> None:
+        """Refuse what RLlib's DQN cannot do, where it would be left out in silence."""
+        only: dict[str, tuple[Any, Any, str]] = {
+            "runtime": (self.runtime, "ray", "ray: RLlib runs on it"),
+            "rollout.source": (self.rollout.source, "replay", "replay: RLlib steps recorded days"),
+            "rollout.outcomes": (self.rollout.outcomes, "taken", "taken: RLlib learns from those"),
+            "learner.huber_delta": (self.learner.huber_delta, 1.0, "1, which RLlib's loss has"),
+            "train.pretrain_every": (
+                self.train.pretrain_every, 0,
+                "0: RLlib's replay holds the states of the extractor that made them",
+            ),
+        }  # fmt: skip
+        for name, (value, wanted, allowed) in only.items():
+            if value != wanted:
+                raise ConfigError(name, value, f"with agent=rllib_dqn {allowed}")
+        fewest = self.rllib.lanes * self.rollout.n_step
+        if self.decisions_per_update < fewest:
+            raise ConfigError(
+                "rllib.envs", self.rllib.envs,
+                "so few, with rllib.env_runners, that each takes rollout.n_step="
+                f"{self.rollout.n_step} decisions an update: {self.decisions_per_update:g} "
+                f"(learner.batch_size / replay.samples_per_insert) are fewer than {fewest}",
+            )  # fmt: skip
+        if self.rllib.capacity < self.replay.min_size:
+            raise ConfigError(
+                "rllib.capacity", self.rllib.capacity,
+                f"at least replay.min_size={self.replay.min_size}, with which learning begins",
             )  # fmt: skip
 
     def _check_folds(self) -> None:

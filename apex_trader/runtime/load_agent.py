@@ -63,7 +63,10 @@ def check_agent(saved: Config, wanted: Config) -> None:
 def _trained_with(config: Config) -> dict[str, Any]:
     values = plain(config)
     out = {f"{group}.{k}": v for group in ("state", "network") for k, v in values[group].items()}
-    return out | {"trading.action_set": values["trading"]["action_set"]}
+    out |= {f"rllib.{k}": values["rllib"][k] for k in ("network", "hidden", "activation")}
+    return out | {
+        "agent": values["agent"], "trading.action_set": values["trading"]["action_set"]
+    }  # fmt: skip
 
 
 def load_extractor(

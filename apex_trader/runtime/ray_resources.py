@@ -13,6 +13,11 @@ from apex_trader.runtime.display import Display
 
 #: CPUs that segment server, evaluator, pretraining and stream reserve, each.
 HELPER_CPUS = 0.1
+#: Settings by which the parts of each agent reserve less.
+_LOWER = {
+    "apex": "cluster.actors, cluster.actor_cpus or replay.shards",
+    "rllib_dqn": "rllib.env_runners or cluster.actor_cpus",
+}
 
 
 def connect(config: Config, display: Display) -> None:
@@ -36,6 +41,8 @@ def connect(config: Config, display: Display) -> None:
 def reserved_cpus(config: Config) -> float:
     """CPUs that the parts reserve together."""
     cluster = config.cluster
+    if config.agent == "rllib_dqn":  # it learns in the driver; segments, CNN and board help
+        return config.rllib.env_runners * cluster.actor_cpus + 3 * HELPER_CPUS
     shards = config.replay.shards * cluster.shard_cpus
     actors = cluster.actors * cluster.actor_cpus
     helpers = 3 + (config.rollout.source == "stream")
@@ -52,7 +59,7 @@ def local_cpus(config: Config, display: Display) -> int:
     if configured and configured < need:
         raise ApexError(
             f"the parts reserve {need} CPUs and cluster.cpus is {configured}: lower "
-            "cluster.actors, cluster.actor_cpus or replay.shards, or raise cluster.cpus"
+            f"{_LOWER[config.agent]}, or raise cluster.cpus"
         )
     if not configured and need > there:
         display.say(f"the parts reserve {need} CPUs and share this machine's {there}")

@@ -13,9 +13,9 @@ from apex_trader.runtime.config import Config
 #: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
 #: days that it was trained on; another state or network cannot take the saved weights.
 FIXED = (
-    "seed", "periods", "walk_forward", "market.primary", "market.reference", "state",
+    "seed", "agent", "periods", "walk_forward", "market.primary", "market.reference", "state",
     "trading.action_set", "trading.instrument", "network", "cnn", "replay.shards",
-    "rollout.outcomes",
+    "rollout.outcomes", "rllib.network", "rllib.hidden", "rllib.activation",
 )  # fmt: skip
 
 
