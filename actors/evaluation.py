@@ -14,7 +14,7 @@ from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_episodes
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import summarize
-from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.models.flat import QNetwork
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.segment import Segment
 from apex_trader.trading.config import RewardConfig, TradingConfig
@@ -31,7 +31,7 @@ class GreedyPolicy:
     path's are numbered alike, both from the same segments in the same order.
     """
 
-    def __init__(self, network: DuelingQNetwork, tables: MarketTables, name: str = "agent") -> None:
+    def __init__(self, network: QNetwork, tables: MarketTables, name: str = "agent") -> None:
         self.name = name
         self.network, self.tables = network.eval(), tables
         self._first = np.array([*tables.first_row, tables.decisions], np.int64)
@@ -95,7 +95,7 @@ class Evaluator:
         self,
         segments: Sequence[Segment],
         tables: MarketTables,
-        network: DuelingQNetwork,
+        network: QNetwork,
         trading: TradingConfig,
         reward: RewardConfig,
     ) -> None:

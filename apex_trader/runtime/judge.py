@@ -19,21 +19,22 @@ from apex_trader.evaluation.backtest import path_of
 from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
 from apex_trader.evaluation.confidence.judgement import ConfidenceJudgement
 from apex_trader.evaluation.ledger import Trial
-from apex_trader.evaluation.network_walk import Scenario, walk_network
+from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
-from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.models.flat import QNetwork
 from apex_trader.models.frozen import FrozenExtractor
+from apex_trader.runtime.agent_walk import walk_agent
 from apex_trader.runtime.assess import assess, run_baselines, scenarios_of
 from apex_trader.runtime.confidence import judged_confidence
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
+from apex_trader.runtime.parts import judged_network
 from apex_trader.runtime.periods import days_text
 from apex_trader.runtime.trials import Looks
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.segment import Segment
 from apex_trader.time import format_date
-from apex_trader.trading.actions import Actions
 from apex_trader.trading.config import TradingConfig
 from apex_trader.trading.path import MarketPath
 
@@ -104,7 +105,7 @@ def judge(
     path = path_of(segments)
     network = network_of(config, data, agent)
     scenarios = scenarios_of(config, data, path, trading)
-    accounts = walk_network(
+    accounts = walk_agent(
         network, tables, scenarios.accounts, config.reward, _cores(),
         lambda share: advance(_BUILDING + _WALKING * share),
     )  # fmt: skip
@@ -146,7 +147,7 @@ def account_on(
     segments, tables = market_of(data, agent, numbers)
     path, network = path_of(segments), network_of(config, data, agent)
     scenario = Scenario("agent", path, trading)
-    return path, walk_network(network, tables, [scenario], config.reward, _cores())[0]
+    return path, walk_agent(network, tables, [scenario], config.reward, _cores())[0]
 
 
 def _cores() -> int:
@@ -170,9 +171,9 @@ def market_of(
     return segments, tables_with_cnn(segments, data.schema, rows, cnn.version)
 
 
-def network_of(config: Config, data: MarketData, agent: Agent) -> DuelingQNetwork:
+def network_of(config: Config, data: MarketData, agent: Agent) -> QNetwork:
     """The agent's network with its weights."""
-    network = DuelingQNetwork(data.schema, Actions.of(config.trading).size, config.network)
+    network = judged_network(config, data.schema, config.trading)
     network.load_state_dict(dict(agent.weights))
     return network
 
@@ -190,7 +191,7 @@ def result_of(
         "schema": {"name": data.schema.name, "market_size": data.schema.market_size,
                    "fingerprint": data.schema.fingerprint},
         "periods": data.periods.describe(),
-        "agent": {"updates": agent.updates, "checkpoint": agent.checkpoint,
+        "agent": {"system": config.agent, "updates": agent.updates, "checkpoint": agent.checkpoint,
                   "extractor": agent.extractor.version if agent.extractor else None},
         "backtest": judgement.figures if judgement is not None else {},
         "evaluation": _assessment(judgement),

@@ -11,6 +11,7 @@ import torch
 from actors.market import RolloutMarket
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.models.flat import FlatQNetwork, QNetwork
 from apex_trader.runtime.config import Config
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.schema import Schema
@@ -40,6 +41,14 @@ def make_network(config: Config, schema: Schema, trading: TradingConfig) -> Duel
     seed = int(np.random.SeedSequence([config.seed, NETWORK]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(seed)
     return DuelingQNetwork(schema, Actions.of(trading).size, config.network, generator)
+
+
+def judged_network(config: Config, schema: Schema, trading: TradingConfig) -> QNetwork:
+    """A network for the weights of a run's agent, whoever trained them."""
+    if config.agent == "rllib_dqn" and config.rllib.network == "mlp":
+        actions = Actions.of(trading).size
+        return FlatQNetwork(schema, actions, config.rllib.hidden, config.rllib.activation)
+    return make_network(config, schema, trading)
 
 
 def outcomes(config: Config) -> int | None:
