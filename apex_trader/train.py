@@ -95,7 +95,8 @@ def train(config: Config, folder: RunFolder) -> None:
     if config.rollout.source == "stream":
         config = keep_store_days(config, folder)
     data = MarketData(config, folder)
-    check_arena(config, data.schema, len(data.periods.agent))
+    if config.agent == "apex":
+        check_arena(config, data.schema, len(data.periods.agent))
     with Session(config, folder, data.schema) as session:
         for name, text in data.periods.describe().items():
             session.display.say(f"{name:>11}: {text}")
@@ -104,6 +105,11 @@ def train(config: Config, folder: RunFolder) -> None:
 
 
 def _run(config: Config, data: MarketData, session: Session) -> None:
+    if config.agent == "rllib_dqn":
+        from apex_trader.runtime.ray_rllib_run import RllibRun
+
+        RllibRun(config, data, session).run()
+        return
     match config.runtime, config.rollout.source:
         case "serial", "stream":
             from apex_trader.runtime.stream_run import StreamRun
