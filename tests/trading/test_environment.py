@@ -116,3 +116,56 @@ def test_its_market_state_is_the_one_gather_that_all_parts_share(make):
     np.testing.assert_array_equal(observation[:32], np.clip(table[7:11].ravel(), -5, 5))
     observation = env.step(2)[0]
     np.testing.assert_array_equal(observation[:32], np.clip(table[8:12].ravel(), -5, 5))
+
+
+def test_with_a_potential_the_rewards_of_an_episode_telescope(path):
+    """n steps add γⁿΦ(s_n) − Φ(s_0), which is what a learner adds that gathers Φ itself."""
+
+    def potential(rows, position):
+        return position * np.cos(rows)
+
+    plain = TradingEnv(path, market_state)
+    shaped = TradingEnv(path, market_state, potential=potential, gamma=0.9)
+    start, _ = plain.reset(options={"row": 3})
+    shaped.reset(options={"row": 3})
+    added, actions = 0.0, (2, 2, 0, 1, 0, 2)
+    for k, action in enumerate(actions):
+        state, reward, *_, info = plain.step(action)
+        same, more, *_, told = shaped.step(action)
+        np.testing.assert_array_equal(state, same)
+        assert more - reward == pytest.approx(told["shaping"], abs=1e-12)
+        added += 0.9**k * (more - reward)
+    first = potential(3, start[WIDTH])
+    last = potential(info["row"], state[WIDTH])
+    assert added == pytest.approx(0.9 ** len(actions) * last - first)
+    assert last != 0.0
+
+
+def test_ruin_is_worth_no_potential(make):
+    """Φ(terminal) = 0: the whole potential of the state before goes."""
+    crash = MarketPath.from_segments([make.walk(rows=20)])
+    trading = TradingConfig(ruin_fraction=0.9999, fee=0.001)
+    env = TradingEnv(
+        crash, market_state, trading, potential=lambda rows, p: np.full(len(rows), 7.0)
+    )
+    env.reset(options={"row": 0})
+    *_, terminated, _, info = env.step(2)
+    assert terminated
+    assert info["shaping"] == -7.0
+
+
+def test_the_next_episode_is_in_the_market_that_was_set(path, make):
+    env = TradingEnv(path, market_state)
+    env.reset(seed=0)
+    other = MarketPath.from_segments([make.walk(rows=9, level=8.0)])
+    env.set_market(other, lambda rows: market_state(rows) * 0.0)
+    observation, info = env.reset(seed=1)
+    assert info["row"] < 9
+    assert not observation[:WIDTH].any()
+    with pytest.raises(ApexError, match="no decision"):
+        env.set_market(MarketPath.from_segments([make.walk(rows=2, gaps=(0,))]), market_state)
+
+
+def test_a_discount_that_is_none_is_refused(path):
+    with pytest.raises(ConfigError, match="gamma"):
+        TradingEnv(path, market_state, gamma=1.5)
