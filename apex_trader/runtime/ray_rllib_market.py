@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import ray
 import torch
+from gymnasium.utils import RecordConstructorArgs
 
 from actors.potentials import Potentials
 from apex_trader.runtime.config import Config
@@ -93,11 +94,12 @@ def load_tables(market: Market, schema: Schema) -> tuple[list[Segment], MarketTa
         return segments, tables_with_cnn(segments, schema, rows, market.version)
 
 
-class FollowingEnv(gymnasium.Wrapper[F32, Any, F32, Any]):
+class FollowingEnv(gymnasium.Wrapper[F32, Any, F32, Any], RecordConstructorArgs):
     """An environment that begins each episode in the days that are active then."""
 
     def __init__(self, env: gymnasium.Env[F32, Any], market: SharedMarket) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, market=market)
+        gymnasium.Wrapper.__init__(self, env)
         self._market, self._version = market, market.version
 
     def reset(
@@ -119,6 +121,6 @@ def make_environment(context: dict[str, Any]) -> gymnasium.Env[F32, Any]:
     env = gymnasium.make(
         ENVIRONMENT_ID, path=path, market_state=states, trading=shared.trading,
         reward=config.reward, max_steps=config.rollout.episode_steps or None,
-        potential=potential, gamma=config.rollout.gamma,
+        potential=potential, gamma=config.rollout.gamma, disable_env_checker=True,
     )  # fmt: skip
     return FollowingEnv(env, shared)
