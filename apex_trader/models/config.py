@@ -59,7 +59,8 @@ class EncoderConfig:
     hidden_features: width that ``cnn_hidden`` is reduced to.
     vector_features: width that ``cnn_predictions``, ``pivots`` and ``regime`` are each brought to.
     fusion: width of the layer that joins all of them.
-    width: width of the encoding z.
+    width: number of features that it ends in, to which the CNN's predictions are added as they are.
+    deep_gain: scale of these features against the predictions; less of it learns them more slowly.
     """
 
     stack: StackConfig = field(default_factory=StackConfig)
@@ -67,10 +68,12 @@ class EncoderConfig:
     vector_features: int = 64
     fusion: int = 576
     width: int = 256
+    deep_gain: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("hidden_features", "vector_features", "fusion", "width"):
             _whole(f"models.encoder.{name}", getattr(self, name))
+        _positive("models.encoder.deep_gain", self.deep_gain)
 
 
 @dataclass(frozen=True)

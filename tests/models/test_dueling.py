@@ -47,7 +47,7 @@ def test_lanes_at_one_time_share_its_encoding() -> None:
 
 def test_an_untrained_network_values_nothing_yet() -> None:
     q = network()(*inputs(64))
-    assert q.abs().max() < 0.1
+    assert q.abs().max() < 0.2
 
 
 def test_weights_come_from_the_generator_alone() -> None:

@@ -8,7 +8,7 @@ import torch
 from apex_trader.errors import ConfigError
 from apex_trader.models.config import EncoderConfig, StackConfig
 from apex_trader.models.encoder import MarketEncoder
-from apex_trader.state.schema import Schema, eth_full, eth_minutes
+from apex_trader.state.schema import PREDICTION_NAMES, Schema, eth_full, eth_minutes
 
 SMALL = EncoderConfig(StackConfig((4, 4), (8, 8), 16), 16, 8, 32, 24)
 SCHEMAS = [
@@ -31,12 +31,54 @@ def test_every_column_of_every_block_reaches_the_encoding(schema: Schema) -> Non
         3, schema.market_size, generator=torch.Generator().manual_seed(1)
     ).requires_grad_()
     z = encoder(state)
-    assert z.shape == (3, 24)
+    assert z.shape == (3, encoder.width)
     # not z.sum(): its layer normalisation makes that constant
-    z.square().mul(torch.arange(24)).sum().backward()
+    z.square().mul(torch.arange(1, encoder.width + 1)).sum().backward()
     gradient = state.grad
     assert gradient is not None
     assert gradient.abs().amax(0).gt(0).all()
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda s: f"{s.name}-{s.market_size}")
+def test_every_column_reaches_the_deep_features_too(schema: Schema) -> None:
+    encoder = encoder_of(schema)
+    state = torch.randn(
+        3, schema.market_size, generator=torch.Generator().manual_seed(1)
+    ).requires_grad_()
+    encoder(state)[:, : SMALL.width].square().mul(torch.arange(SMALL.width)).sum().backward()
+    assert state.grad is not None
+    assert state.grad.abs().amax(0).gt(0).all()
+
+
+def test_the_predictions_go_straight_to_the_encodings_end() -> None:
+    """Each of them alone moves one feature, by its own scale, whatever the rest of the state is."""
+    schema = eth_full(rows=32)
+    encoder = encoder_of(schema)
+    state = torch.randn(1, schema.market_size, generator=torch.Generator().manual_seed(1))
+    begin = schema.offsets["cnn_predictions"].start
+    for number, column in enumerate(PREDICTION_NAMES):
+        moved = state.clone()
+        moved[0, begin + number] += 0.25
+        change = (encoder(moved) - encoder(state))[0, SMALL.width :]
+        scale = 4.0 if column.name.endswith(("direction", "confidence")) else 1.0
+        expected = torch.zeros(len(PREDICTION_NAMES))
+        expected[number] = 0.25 * scale
+        torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_predictions_there_is_the_deep_path_alone() -> None:
+    encoder = encoder_of(eth_full(rows=32).without("cnn_hidden", "cnn_predictions"))
+    assert encoder.width == SMALL.width
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0])
+def test_deep_features_have_the_deviation_that_the_gain_says(gain: float) -> None:
+    schema = eth_full(rows=32)
+    encoder = MarketEncoder(
+        schema, replace(SMALL, deep_gain=gain), torch.Generator().manual_seed(0)
+    )
+    deep = encoder(torch.randn(64, schema.market_size))[:, : SMALL.width]
+    assert deep.std(dim=1, correction=0).mean().item() == pytest.approx(gain, rel=0.01)
 
 
 def test_a_row_of_a_batch_is_encoded_alone() -> None:
