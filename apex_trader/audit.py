@@ -124,6 +124,11 @@ def _run(request: Request) -> int:
 def audit(request: Request, scratch: Path, console: Console) -> Findings:
     """The findings of a request; ``scratch`` is an empty folder for what the audit must write."""
     config, folder = _source(request, scratch)
+    if config.agent != "apex":
+        raise ConfigError(
+            "agent", config.agent, "apex: the audit proves the connections of this project's own "
+            "parts, and RLlib's are not among them"
+        )  # fmt: skip
     config, lost = _without_lost_potential(config)
     check_blocks(config)
     folder.path.mkdir(parents=True, exist_ok=True)

@@ -149,7 +149,8 @@ def facts(
         "fills": fills_text(config.execution, data.schema),
         "start": f"{config.trading.initial_equity:,.0f} in quote currency, exposure "
         f"{config.trading.exposure:g} × equity",
-        "agent": f"{agent.checkpoint}, {agent.updates:,} updates, seed {config.seed}",
+        "agent": f"{agent.checkpoint}, {agent.updates:,} updates, seed {config.seed}"
+        + (f", learned by RLlib's DQN ({config.rllib.network})" if config.agent != "apex" else ""),
         "extractor": agent.extractor.version[:12] if agent.extractor else "none",
     }
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apex_trader.errors import ConfigError
-from apex_trader.runtime.compose import compose_config
+from apex_trader.runtime.compose import check_overrides, compose_config
 from apex_trader.runtime.rllib_config import RllibConfig
 
 PEER = "+experiment=rllib_dqn"
@@ -68,3 +68,14 @@ def test_exploration_goes_on_where_a_resumed_run_had_stopped(start, end, steps, 
         assert first == 0
         found = high + (low - high) * min(later / last, 1.0)
     assert found == pytest.approx(config.epsilon_at(before + later), abs=1e-9)
+
+
+def test_the_audit_says_whose_parts_it_proves(capsys):
+    from apex_trader.audit import main
+
+    assert main([PEER]) == 2
+    assert "RLlib's are not among them" in capsys.readouterr().err
+
+
+def test_both_systems_can_be_swept_over():
+    check_overrides(["-m", "+experiment=quickstart", "agent=apex,rllib_dqn", "seed=1,2"])
