@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import ray
 import torch
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from actors.evaluation import Evaluator
@@ -80,6 +80,11 @@ class RllibRun:
             if isinstance(reason, ApexError):  # its message alone, without the actor's traceback
                 raise reason from None
             raise
+        except RayActorError as error:
+            raise ApexError(
+                f"a part of the run died ({error}); go on with: "
+                f"{resume_command(self.session.folder.path)}"
+            ) from None
         finally:
             ray.shutdown()
 

@@ -14,6 +14,7 @@ import pytest
 import ray
 import torch
 from gymnasium.utils.env_checker import check_env
+from ray.exceptions import RayActorError
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.compose import load_config
@@ -289,3 +290,17 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(
                   "learners": {"default_policy": module}}  # fmt: skip
         with pytest.raises(ApexError, match=r"lower learner\.learning_rate"):
             run._take(result)
+
+
+def test_a_part_that_died_ends_the_run_with_the_way_to_go_on(
+    peer: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from apex_trader.runtime import ray_rllib_run
+
+    def build(run: RllibRun, checkpoint: Any) -> None:
+        raise RayActorError
+
+    monkeypatch.setattr(ray_rllib_run, "connect", lambda *_: None)
+    monkeypatch.setattr(RllibRun, "_build", build)
+    with pytest.raises(ApexError, match="resume="):
+        learn(peer, RunFolder(tmp_path / "run"))
