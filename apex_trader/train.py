@@ -20,7 +20,9 @@ from pathlib import Path
 
 import hydra
 import torch
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
@@ -63,18 +65,31 @@ def _job(composed: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     overrides = list(hydra_config.overrides.task)
-    code = run_command(lambda: train(_resolve(composed, overrides), RunFolder(folder)))
+    group = _sweep_group(hydra_config)
+    code = run_command(lambda: train(_resolve(composed, overrides, group), RunFolder(folder)))
     if code:
         with suppress(OSError):
             folder.rmdir()  # empty: nothing was begun in it
         sys.exit(code)
 
 
-def _resolve(composed: DictConfig, overrides: list[str]) -> Config:
-    """The run's configuration; when resuming, the old run's with the given changes on top."""
+def _sweep_group(hydra_config: HydraConf) -> str:
+    """W&B's group of the runs of a sweep, where none is given; empty for a single run."""
+    if hydra_config.mode != RunMode.MULTIRUN:
+        return ""
+    place = Path(hydra_config.sweep.dir)
+    return f"{place.parent.name}/{place.name}"
+
+
+def _resolve(composed: DictConfig, overrides: list[str], group: str = "") -> Config:
+    """The run's configuration; when resuming, the old run's with the given changes on top.
+
+    group: W&B's, for a new run that names none.
+    """
     config = typed(composed)
     if not config.resume:
-        return config
+        wandb = replace(config.wandb, group=config.wandb.group or group)
+        return replace(config, wandb=wandb)
     own = ("resume=", "+experiment=", "experiment=", "hydra")
     changes = [o for o in overrides if not o.startswith(own)]
     saved = load_config(RunFolder.open(config.resume), changes)

@@ -154,10 +154,17 @@ def _points(overrides: Sequence[str], sweeps: bool) -> list[list[str]]:
     """What would run, one swept setting changed at a time; ApexError for a sweep without -m."""
     fixed: list[str] = []
     swept: list[list[str]] = []
+    seen: set[str] = set()
     for text in overrides:
         override = _parsed(text)
         if override.key_or_group.startswith("hydra"):
             continue
+        if sweeps and override.key_or_group in seen:  # Hydra's sweeper keeps the last alone
+            raise ApexError(
+                f"{override.key_or_group} is set twice: in a sweep write it once, or the settings "
+                "inside it one by one"
+            )
+        seen.add(override.key_or_group)
         if not override.is_sweep_override():
             fixed.append(text)
         elif sweeps:
