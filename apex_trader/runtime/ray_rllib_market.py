@@ -120,7 +120,13 @@ def make_environment(context: dict[str, Any]) -> gymnasium.Env[F32, Any]:
     config = shared.config
     env = gymnasium.make(
         ENVIRONMENT_ID, path=path, market_state=states, trading=shared.trading,
-        reward=config.reward, max_steps=config.rollout.episode_steps or None,
+        reward=config.reward, max_steps=longest_episode(config),
         potential=potential, gamma=config.rollout.gamma, disable_env_checker=True,
     )  # fmt: skip
     return FollowingEnv(env, shared)
+
+
+def longest_episode(config: Config) -> int | None:
+    """Decisions after which an episode is cut; None lets it run to its day's end or a gap."""
+    cuts = [n for n in (config.rollout.episode_steps, config.rllib.episode_steps) if n]
+    return min(cuts, default=None)

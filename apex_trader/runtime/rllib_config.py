@@ -8,6 +8,9 @@ from typing import Literal
 from apex_trader.errors import ConfigError
 from apex_trader.models.flat import Activation
 
+#: Whole numbers, and the least that each may be.
+_LEAST = {"capacity": 1, "envs": 1, "episode_steps": 0, "env_runners": 0, "epsilon_steps": 1}
+
 
 @dataclass(frozen=True)
 class RllibConfig:
@@ -23,6 +26,9 @@ class RllibConfig:
     capacity: decisions that the replay holds. RLlib stores whole observations, 63 KB each with
         ``eth_full``, so this is far less than ``replay.capacity``.
     envs: environments that a runner steps in lockstep, an account each.
+    episode_steps: decisions after which an episode is cut (and bootstraps), where
+        ``rollout.episode_steps`` does not cut it earlier; 0 lets it run. RLlib's replay copies a
+        whole episode for every few decisions added to it, so long ones cost their length squared.
     env_runners: processes that step environments; 0 steps them in the driver.
     epsilon_start, epsilon_end, epsilon_steps: the chance of a random action goes from the first
         to the second, linearly over that many decisions.
@@ -33,6 +39,7 @@ class RllibConfig:
     activation: Activation = "tanh"
     capacity: int = 20_000
     envs: int = 8
+    episode_steps: int = 512
     env_runners: int = 0
     epsilon_start: float = 1.0
     epsilon_end: float = 0.05
@@ -42,7 +49,7 @@ class RllibConfig:
         object.__setattr__(self, "hidden", tuple(self.hidden))  # Hydra hands over lists
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise ConfigError("rllib.hidden", self.hidden, "one width or more, each at least 1")
-        for name, least in (("capacity", 1), ("envs", 1), ("env_runners", 0), ("epsilon_steps", 1)):
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"rllib.{name}", getattr(self, name), f"at least {least}")
         for name in ("epsilon_start", "epsilon_end"):

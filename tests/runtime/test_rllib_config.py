@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apex_trader.errors import ConfigError
 from apex_trader.runtime.compose import check_overrides, compose_config
+from apex_trader.runtime.ray_rllib_market import longest_episode
 from apex_trader.runtime.rllib_config import RllibConfig
 
 PEER = "+experiment=rllib_dqn"
@@ -32,6 +33,7 @@ def test_the_experiment_is_quickstart_with_another_learner():
         ("rllib.capacity=0", "at least 1"),
         ("rllib.capacity=100", "at least replay.min_size=4096"),
         ("rllib.envs=64", "32 "),
+        ("rllib.episode_steps=-1", "at least 0"),
         ("rllib.epsilon_end=2", "between 0 and 1"),
         ("runtime=serial", "ray: RLlib runs on it"),
         ("rollout.outcomes=all", "taken"),
@@ -79,3 +81,11 @@ def test_the_audit_says_whose_parts_it_proves(capsys):
 
 def test_both_systems_can_be_swept_over():
     check_overrides(["-m", "+experiment=quickstart", "agent=apex,rllib_dqn", "seed=1,2"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "cut"), [(0, 0, None), (0, 512, 512), (100, 512, 100), (900, 0, 900)]
+)
+def test_an_episode_ends_where_the_first_of_both_cuts_it(ours: int, theirs: int, cut: int | None):
+    words = [f"rollout.episode_steps={ours}", f"rllib.episode_steps={theirs}"]
+    assert longest_episode(compose_config([PEER, *words])) == cut
