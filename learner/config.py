@@ -19,6 +19,8 @@ class LearnerConfig:
     batch_size: transitions an update; every sample must have exactly this many.
     learning_rate, weight_decay: AdamW (Loshchilov & Hutter 2019). The decay acts on matrices and
         convolution kernels alone, never on biases and normalisation gains.
+    encoder_rate: the encoder's learning rate over that of the heads. Its thousands of inputs fit
+        the rewards' noise at the heads' rate.
     adam_beta1, adam_beta2, adam_epsilon: its moments. ε is 1e-8, AdamW's usual one.
     gradient_clip: largest L2 norm of the whole gradient.
     huber_delta: |TD| above which the loss is linear, in units of reward.
@@ -40,6 +42,7 @@ class LearnerConfig:
     batch_size: int = 512
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
+    encoder_rate: float = 0.1
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
@@ -69,7 +72,13 @@ class LearnerConfig:
             "arena_bytes",
         ):
             self._whole(name)
-        for name in ("learning_rate", "adam_epsilon", "gradient_clip", "huber_delta"):
+        for name in (
+            "learning_rate",
+            "encoder_rate",
+            "adam_epsilon",
+            "gradient_clip",
+            "huber_delta",
+        ):
             self._between(name, 0.0, math.inf, "a finite number above 0", open_ends=True)
         self._between("weight_decay", 0.0, 1e3, "0 (none) or more, at most 1000")
         self._between("mirror_share", 0.0, 1.0, "between 0 and 1")

@@ -5,19 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from apex_trader.models.dueling import DuelingQNetwork
 from learner.config import LearnerConfig
 
 
-def adamw(network: nn.Module, config: LearnerConfig, device: torch.device) -> torch.optim.AdamW:
-    """Fused AdamW. Matrices decay; biases and normalisation gains, which set scales, do not."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
+def adamw(
+    network: DuelingQNetwork, config: LearnerConfig, device: torch.device
+) -> torch.optim.AdamW:
+    """Fused AdamW. Matrices decay; biases and normalisation gains, which set scales, do not. The
+    encoder has a rate of its own."""
+    encoder = {id(p) for p in network.encoder.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            kind = id(parameter) in encoder, parameter.dim() >= 2
+            groups.setdefault(kind, []).append(parameter)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
+        [
+            {
+                "params": parameters,
+                "lr": config.learning_rate * (config.encoder_rate if encodes else 1.0),
+                "weight_decay": config.weight_decay if matrices else 0.0,
+            }
+            for (encodes, matrices), parameters in groups.items()
+        ],
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
         fused=True,

@@ -423,6 +423,18 @@ def test_only_matrices_decay(arena: DeviceArena) -> None:
             assert group["weight_decay"] == (100.0 if decays else 0.0)
 
 
+def test_the_encoder_moves_at_a_rate_of_its_own(arena: DeviceArena) -> None:
+    """AdamW's first step is the rate itself, in every weight that has a gradient."""
+    config = dataclasses.replace(CONFIG, learning_rate=1e-3, encoder_rate=0.1, weight_decay=0.0)
+    subject = learner(arena, config)
+    before = {n: p.detach().clone() for n, p in subject.network.named_parameters()}
+    subject.update(random_sample(SIZE))
+    for name, parameter in subject.network.named_parameters():
+        expected = 1e-4 if name.startswith("encoder.") else 1e-3
+        moved = float((parameter.detach() - before[name]).abs().max())
+        assert moved == pytest.approx(expected, rel=0.05), name
+
+
 def test_a_sample_of_another_size_is_an_error(arena: DeviceArena) -> None:
     with pytest.raises(ApexError, match=r"sample of 31 transitions, learner\.batch_size is 32"):
         learner(arena).update(random_sample(SIZE - 1))
