@@ -21,6 +21,8 @@ class LearnerConfig:
         convolution kernels alone, never on biases and normalisation gains.
     encoder_rate: the encoder's learning rate over that of the heads. Its thousands of inputs fit
         the rewards' noise at the heads' rate.
+    decay_updates: updates over which both rates fall, as half a cosine, to a twentieth, and stay
+        there; 0 for constant rates.
     adam_beta1, adam_beta2, adam_epsilon: its moments. ε is 1e-8, AdamW's usual one.
     gradient_clip: largest L2 norm of the whole gradient.
     huber_delta: |TD| above which the loss is linear, in units of reward.
@@ -43,6 +45,7 @@ class LearnerConfig:
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
     encoder_rate: float = 0.1
+    decay_updates: int = 0
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
@@ -80,6 +83,7 @@ class LearnerConfig:
             "huber_delta",
         ):
             self._between(name, 0.0, math.inf, "a finite number above 0", open_ends=True)
+        self._whole("decay_updates", least=0)
         self._between("weight_decay", 0.0, 1e3, "0 (none) or more, at most 1000")
         self._between("mirror_share", 0.0, 1.0, "between 0 and 1")
         self._between("target_rate", 0.0, 1.0, "above 0 and at most 1")
@@ -99,10 +103,10 @@ class LearnerConfig:
         if not inside:
             raise ConfigError(f"learner.{name}", value, allowed)
 
-    def _whole(self, name: str) -> None:
+    def _whole(self, name: str, least: int = 1) -> None:
         value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"learner.{name}", value, "a whole number of at least 1")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"learner.{name}", value, f"a whole number of at least {least}")
 
     def _one_of(self, name: str, allowed: tuple[str, ...]) -> None:
         if getattr(self, name) not in allowed:

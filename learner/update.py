@@ -30,7 +30,7 @@ from learner.batch import Batch, BatchArrays, BatchStaging
 from learner.config import LearnerConfig
 from learner.cuda_graph import UpdateGraph
 from learner.meters import Meters
-from learner.optimiser import adamw, skip_where
+from learner.optimiser import adamw, set_rates, skip_where
 from learner.potentials import Potentials, PotentialSource
 from learner.precision import autocast, resolve_mode, resolve_precision
 from learner.priorities import Priorities
@@ -124,6 +124,7 @@ class Learner:
         self._ages.add(sample)
         self._staging.put(self._arrays(sample))
         self._average.begin(self.updates)
+        set_rates(self._optimizer, self.config.decay_updates, self.updates)
         self._graph.run(self._step)
         self.updates += 1
         self._update_target_periodically()

@@ -20,6 +20,7 @@ NAN = float("nan")
         ("mirror_share", 1.1), ("mirror_share", "half"), ("precision", "fp16"),
         ("compile", "yes"), ("cuda_graph", None), ("metrics_every", 0), ("arena_bytes", 0),
         ("adam_beta2", 1.0), ("adam_epsilon", 0.0), ("publish_every", -1), ("encoder_rate", 0.0),
+        ("decay_updates", -1),
     ],
 )  # fmt: skip
 def test_an_impossible_value_names_its_field_and_what_is_allowed(field: str, value: object) -> None:

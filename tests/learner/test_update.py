@@ -435,6 +435,32 @@ def test_the_encoder_moves_at_a_rate_of_its_own(arena: DeviceArena) -> None:
         assert moved == pytest.approx(expected, rel=0.05), name
 
 
+def test_the_rates_fall_to_a_twentieth_and_stay_there(arena: DeviceArena) -> None:
+    config = dataclasses.replace(CONFIG, learning_rate=1e-3, encoder_rate=0.1, decay_updates=4)
+    subject = learner(arena, config)
+    rates = []
+    for i in range(6):
+        subject.update(random_sample(SIZE, seed=i))
+        rates.append(sorted({group["lr"] for group in subject._optimizer.param_groups}))
+    assert rates[0] == pytest.approx([1e-4, 1e-3])
+    assert rates[2] == pytest.approx([0.525e-4, 0.525e-3])
+    assert rates[4] == rates[5] == pytest.approx([0.05e-4, 0.05e-3])
+
+
+def test_a_resumed_learner_goes_on_with_the_rate_of_its_update(arena: DeviceArena) -> None:
+    config = dataclasses.replace(CONFIG, decay_updates=8)
+    whole, begun, resumed = (learner(arena, config) for _ in range(3))
+    for i in range(6):
+        whole.update(random_sample(SIZE, seed=i))
+    for i in range(3):
+        begun.update(random_sample(SIZE, seed=i))
+    resumed.load_state_dict(begun.state_dict())
+    for i in range(3, 6):
+        resumed.update(random_sample(SIZE, seed=i))
+    for ours, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_a_sample_of_another_size_is_an_error(arena: DeviceArena) -> None:
     with pytest.raises(ApexError, match=r"sample of 31 transitions, learner\.batch_size is 32"):
         learner(arena).update(random_sample(SIZE - 1))
