@@ -15,6 +15,10 @@ from apex_trader.market.synthetic.waits import Waits
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
+#: Part of a cell's width that prices are spread over. Anywhere in the cell they would be rougher
+#: than the walk, and apart from the other symbol's, which is slow to settle.
+ABOUT = 0.3
+
 
 @dataclass(frozen=True)
 class Walks:
@@ -26,9 +30,9 @@ class Walks:
     width: F64
 
     def at(self, symbol: int, minute: I64, place: F64, rng: np.random.Generator) -> F64:
-        """Log prices at places of minutes, anywhere in their cells."""
-        cell = self.cells[symbol, minute, place.astype(np.int64)]
-        inside = (cell + rng.random(len(minute))) * self.width[symbol, minute]
+        """Log prices at places of minutes, about the middle of their cells."""
+        cell = self.cells[symbol, minute, place.astype(np.int64)] + 0.5
+        inside = (cell + ABOUT * (rng.random(len(minute)) - 0.5)) * self.width[symbol, minute]
         return np.asarray(self.floor[symbol, minute] + inside)
 
 
