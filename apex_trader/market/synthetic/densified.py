@@ -165,11 +165,12 @@ class DensifiedWorld(World):
         ]
         rng = np.random.default_rng(sigma_seed)
         self._volatility = [
-            minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.trades(m), rng)
+            minute_sigma(m.up, m.reach - m.up, m.move, law.clusters(m), law.trades(m),
+                         np.nan_to_num(m.tick_size / m.open), rng)
             for m in self._minutes
-        ]
+        ]  # fmt: skip
         self._sizes = [
-            law.sizes(m, known.samples)
+            law.sizes(m, known.moments)
             for m, known in zip(self._minutes, self._volatility, strict=True)
         ]
 
@@ -203,14 +204,13 @@ class DensifiedWorld(World):
         sigma = np.stack([known.sigma for known in volatility])
         sizes = [size.rows(rows) for size in self._sizes]
         clusters = np.stack([size.clusters for size in sizes])
-        correlation = _correlation(
-            [m.rows(around) for m in self._minutes], [s.clusters[around] for s in self._sizes]
-        )
+        of_minutes = _correlation([m.rows(around) for m in self._minutes])
         rngs = [np.random.default_rng(seed) for seed in seeds]
-        waits = _waits(minutes, clusters, sigma, correlation, rngs[0])
+        waits = _waits(minutes, clusters, sigma, of_minutes, rngs[0])
+        correlation = float(np.clip(of_minutes / _together(minutes, waits), -0.99, 0.99))
         pace = self._law.pace(waits, rngs[1])
         walks = start_walks(minutes, volatility, waits, correlation, rngs[2])
-        points = draw_points(minutes, clusters, sigma, waits, walks, correlation, rngs[2])
+        points = draw_points(minutes, clusters, volatility, waits, walks, correlation, rngs[2])
         return [
             trades_inside(minute, points[k], pace, sizes[k], self._law, rngs[3 + k], first_id[k])
             for k, minute in enumerate(minutes)
@@ -229,12 +229,11 @@ def _waits(
     return draw_waits(clusters / STEPS, gap, sigma, bounce, correlation, rng)
 
 
-def _correlation(minutes: list[Minutes], clusters: list[F64]) -> float:
-    """Of the symbols' steps, by Kendall's tau of their minutes' log returns: ρ = sin(π/2·τ).
+def _correlation(minutes: list[Minutes]) -> float:
+    """Of the symbols' minutes, by Kendall's tau of their log returns: ρ = sin(π/2·τ).
 
     That holds for every elliptical law (Lindskog, McNeil & Schmock 2003), so also for returns of
-    changing volatility, where the usual estimate weighs the wildest minutes alone. Minutes that do
-    not begin and end at the same trades share less of their time than they last: that is put right.
+    changing volatility, where the usual estimate weighs the wildest minutes alone.
     """
     if len(minutes) < 2:
         return 0.0
@@ -242,10 +241,15 @@ def _correlation(minutes: list[Minutes], clusters: list[F64]) -> float:
     if known.sum() < FEWEST_MINUTES:
         return USUAL_CORRELATION
     tau = float(stats.kendalltau(minutes[0].move[known], minutes[1].move[known]).statistic)
-    wait = [STEPS / float(np.median(number[known])) for number in clusters]
-    first = 1.0 / sum(1.0 / w for w in wait)
-    whole = STEPS + 2.0 * first
-    shared = whole - 2.0 * (sum(wait) - first)
-    lasted = math.sqrt((whole - 2.0 * wait[0]) * (whole - 2.0 * wait[1]))
-    common = max(shared, 0.5 * whole) / max(lasted, 0.5 * whole)
-    return float(np.clip(math.sin(0.5 * math.pi * tau) / common, -0.99, 0.99))
+    return math.sin(0.5 * math.pi * tau)
+
+
+def _together(minutes: list[Minutes], waits: Waits) -> float:
+    """Correlation of the symbols' minutes where their steps' is 1: minutes that do not begin and
+    end at the same trades share less of their time than they last."""
+    traded = np.all([m.activity > 0 for m in minutes], axis=0)
+    lasted = (waits.last - waits.first)[:, traded]
+    if len(minutes) < 2 or not traded.any():
+        return 1.0
+    shared = waits.last[:, traded].min(axis=0) - waits.first[:, traded].max(axis=0)
+    return float((shared / np.sqrt(lasted[0] * lasted[1])).mean())

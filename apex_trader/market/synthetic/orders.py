@@ -70,8 +70,8 @@ class InsideLaw:
         """Mean number of clusters of orders [n], which arrive as a Poisson process."""
         return self.trades(minutes) / (self.sweep * self.cluster)
 
-    def sizes(self, minutes: Minutes, samples: F64) -> Sizes:
-        """How many clusters, of what size, fit bars whose extremes are those of so many samples.
+    def sizes(self, minutes: Minutes, moments: F64) -> Sizes:
+        """How many clusters, of what size, fit bars whose prices were taken at so many moments.
 
         Fewer moments than made the bars would have to be more extreme ones than theirs: their
         extremes would stand out, and be known to be the last. So there are at least as many, and
@@ -79,7 +79,7 @@ class InsideLaw:
         """
         trades = self.trades(minutes)
         fewest = trades / (self.sweep * self.cluster)
-        clusters = np.clip(samples, fewest, np.maximum(trades, fewest))
+        clusters = np.clip(moments, fewest, np.maximum(trades, fewest))
         each = np.divide(trades, clusters, out=np.ones_like(trades), where=clusters > 0)
         cluster = np.maximum(each / self.sweep, 1.0)
         sweep = np.maximum(each / cluster, 1.0)

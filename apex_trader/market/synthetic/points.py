@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.market.synthetic.bridge import STEPS
+from apex_trader.market.synthetic.ranges import Volatility
 from apex_trader.market.synthetic.settling import settle
 from apex_trader.market.synthetic.targets import Minutes
 from apex_trader.market.synthetic.waits import Waits
@@ -20,7 +21,7 @@ Bool = NDArray[np.bool_]
 #: Kinds of points and orders: drawn ones, and those that make the bar.
 DRAWN, OPEN, HIGH, LOW, CLOSE = range(5)
 #: Rounds in which the prices are drawn anew given each other.
-SETTLING = 60
+SETTLING = 80
 #: How close to a bar's extremes the start may come, as a share of its range.
 MARGIN = 1e-6
 
@@ -72,7 +73,7 @@ def _key(minute: I64, place: F64) -> F64:
 def draw_points(
     minutes: list[Minutes],
     clusters: F64,
-    sigma: F64,
+    volatility: list[Volatility],
     waits: Waits,
     walks: Walks,
     correlation: float,
@@ -80,8 +81,8 @@ def draw_points(
 ) -> list[Points]:
     """Times of each symbol's points, and their prices from the exact law given the minutes.
 
-    clusters [symbols, n]: their mean number in each minute; sigma [symbols, n]: deviation of each
-    minute's log return; walks: where the prices start from.
+    clusters [symbols, n]: their mean number in each minute; volatility: what is known of it from
+    the bars alone, also where it starts from, as the prices do from ``walks``.
     """
     grid = _times(minutes, clusters, waits, rng)
     count, points = len(minutes), len(grid.minute)
@@ -90,9 +91,9 @@ def draw_points(
     spans: list[_Spans] = []
     for k in range(count):
         price[k] = walks.at(k, grid.minute, grid.place, rng)
-        found = _spans(grid, k, minutes[k], sigma[k])
+        found = _spans(grid, k, minutes[k], volatility[k])
         _start(price[k], grid, k, minutes[k], found, low[k], high[k])
-        step = sigma[k] ** 2 / (waits.last[k] - waits.first[k])
+        step = volatility[k].sigma ** 2 / (waits.last[k] - waits.first[k])
         variance[k] = _variance(grid, step, waits) * found.cover(points)
         spans.append(found)
     covariance = correlation * np.sqrt(variance[0] * variance[1])
@@ -101,6 +102,7 @@ def draw_points(
         price, variance, covariance, low, high, top, bottom,
         np.concatenate([s.ends for s in spans]),
         np.repeat(np.arange(count), [len(s.ends) for s in spans]),
+        np.concatenate([s.expected for s in spans]), np.concatenate([s.width for s in spans]),
         SETTLING, rng,
     )  # fmt: skip
     grid.kind[top[top >= 0]], grid.kind[bottom[bottom >= 0]] = HIGH, LOW
@@ -132,12 +134,16 @@ def _times(minutes: list[Minutes], clusters: F64, waits: Waits, rng: np.random.G
 @dataclass(frozen=True)
 class _Spans:
     """Stretches of points between fixed ends [m, 2] of a symbol: from opens to closes, from closes
-    to opens. top, bottom [m]: the points in them that stand at the bar's extremes, else -1."""
+    to opens. top, bottom [m]: the points in them that stand at the bar's extremes, else -1. minute
+    [m], -1 between minutes. expected, width [m]: prior mean of the log deviation relative to the
+    start's, and variance, 0 between minutes, where a tick may be all that a gap tells."""
 
     ends: I64
     top: I64
     bottom: I64
     minute: I64
+    expected: F64
+    width: F64
 
     def cover(self, points: int) -> Bool:
         """Which points' moves from the ones before are in a stretch."""
@@ -146,8 +152,8 @@ class _Spans:
         return np.asarray(np.cumsum(begun - done)[:points] > 0)
 
 
-def _spans(grid: _Grid, symbol: int, bars: Minutes, sigma: F64) -> _Spans:
-    count = len(bars.ts)
+def _spans(grid: _Grid, symbol: int, bars: Minutes, volatility: Volatility) -> _Spans:
+    count, sigma = len(bars.ts), volatility.sigma
     opened, closed = grid.row(symbol, OPEN, count), grid.row(symbol, CLOSE, count)
     closed = np.where(closed < 0, opened, closed)
     within = np.flatnonzero((opened >= 0) & (closed > opened) & (sigma > 0))
@@ -156,9 +162,13 @@ def _spans(grid: _Grid, symbol: int, bars: Minutes, sigma: F64) -> _Spans:
         np.stack([opened[within], closed[within]], axis=1),
         np.stack([closed[between - 1], opened[between]], axis=1),
     ])  # fmt: skip
-    minute = np.concatenate([within, np.full(len(between), -1)])
+    unknown = np.zeros(len(between))
     nobody = np.full(len(ends), -1)
-    return _Spans(ends, nobody, nobody.copy(), minute)
+    return _Spans(
+        ends, nobody, nobody.copy(), np.concatenate([within, nobody[: len(between)]]),
+        np.concatenate([volatility.prior[within] - np.log(sigma[within]), unknown]),
+        np.concatenate([volatility.width[within], unknown]),
+    )  # fmt: skip
 
 
 def _start(

@@ -7,7 +7,8 @@ has no closed form, but its parts have: between two fixed points a bridge, at an
 the order that stands there. They are redrawn in turn (a Metropolis-within-Gibbs sampler, Tierney
 1994, whose proposals are Brownian bridges and whose acceptance is "inside the bar"), from a start
 that ``bridge`` draws nearly right on a lattice: the lattice alone errs by half a cell at the
-extremes, which foretells one part in a hundred of the next moves.
+extremes, which foretells one part in a hundred of the next moves. A minute's volatility is unknown
+as well, and is drawn in the same turns, given the prices (``rescaling``).
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from apex_trader.market.synthetic.rescaling import rescale
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 #: Most points between which both extremes are placed together, all pairs of them weighed.
 MOST_TOGETHER = 16
+#: Part of the rounds in which volatilities are held: a start that is rougher than its law would
+#: make them too high, and they take long to come back.
+HELD = 1.0 / 3.0
 
 
 @njit(cache=True, nogil=True)
@@ -36,6 +42,8 @@ def settle(
     bottom: I64,
     spans: I64,
     span_symbol: I64,
+    expected: F64,
+    width: F64,
     sweeps: int,
     rng: np.random.Generator,
 ) -> None:
@@ -46,13 +54,16 @@ def settle(
     [2, n]: what each price must lie strictly between, infinite where the symbol does not trade.
     spans [m, 2]: first and last point of the stretches whose ends are fixed; span_symbol [m]; top,
     bottom [m]: point in a span that stands at its bar's high and low, -1 where none has to (moved
-    in place).
+    in place). expected, width [m]: mean and variance that the log of a span's deviation has before
+    its prices are seen, relative to what ``variance`` says (changed with it, in place); where the
+    width is 0 the variance is known.
     """
     n = price.shape[1]
     drift, passed, made = np.zeros(n), np.zeros(n), np.zeros(n)
     weight = np.zeros(n)
     for sweep in range(2 * sweeps):
         k = sweep % 2
+        free = sweep >= 2 * HELD * sweeps
         _given_other(price[1 - k], variance[k], variance[1 - k], covariance, drift, passed)
         walk = price[k]
         for i in range(n):
@@ -63,6 +74,12 @@ def settle(
                       spans[span, 1], made, weight, rng)  # fmt: skip
         for i in range(n):
             walk[i] += drift[i]
+        for span in range(len(spans)):
+            if free and span_symbol[span] == k and width[span] > 0.0:
+                expected[span] -= rescale(
+                    price, variance, covariance, k, spans[span, 0], spans[span, 1],
+                    expected[span], width[span], rng,
+                )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)

@@ -43,3 +43,12 @@ def minute_bars(tape: Trades, start: int, days: int) -> Bars:
     """Their minutes."""
     seconds = bars_from_seconds(seconds_from_trades(tape))
     return resample(seconds, "1m", np.array([[start, start + days * DAY]]))
+
+
+def walks(minutes: int, moments: int, seed: int) -> np.ndarray:
+    """Brownian motions from 0 at the first of random moments to the last [minutes, moments]."""
+    rng = np.random.default_rng(seed)
+    gaps = rng.exponential(1.0, (minutes, moments - 1))
+    gaps /= gaps.sum(axis=1, keepdims=True)
+    path = np.cumsum(np.sqrt(gaps) * rng.standard_normal(gaps.shape), axis=1)
+    return np.concatenate([np.zeros((minutes, 1)), path], axis=1)

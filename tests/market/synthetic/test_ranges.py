@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apex_trader.market.synthetic.ranges import (
-    Volatility,
-    log_density,
-    minute_sigma,
-    samples_of,
-    shortfall,
-)
+from apex_trader.market.synthetic.ranges import Volatility, log_density, minute_sigma
+from tests.market.synthetic.brownian import walks
 from tests.market.synthetic.test_bridge import brownian_minutes
 
 MANY = 1e6
@@ -21,7 +16,9 @@ def drawn(
     low: np.ndarray, reach: np.ndarray, close: np.ndarray, orders: float | np.ndarray = MANY
 ) -> Volatility:
     number = np.where(reach > 0, orders, 0.0)
-    return minute_sigma(low + reach, -low, close, number, number, np.random.default_rng(0))
+    return minute_sigma(
+        low + reach, -low, close, number, number, np.zeros_like(reach), np.random.default_rng(0)
+    )
 
 
 def test_constant_volatility_is_found_constant() -> None:
@@ -58,7 +55,7 @@ def test_busy_minutes_are_told_by_their_trades() -> None:
     scale = np.exp(0.4 * rng.standard_normal(4000))
     known = minute_sigma(
         (low[0] + reach[0]) * scale, -low[0] * scale, close[0] * scale, np.full(4000, MANY), scale,
-        np.random.default_rng(0),
+        np.zeros(4000), np.random.default_rng(0),
     ).sigma  # fmt: skip
     assert np.log(known / scale).std() < 0.12
 
@@ -73,28 +70,21 @@ def test_the_density_is_highest_on_average_at_the_true_volatility() -> None:
     assert int(np.argmax(level)) == 4
 
 
-def test_ranges_of_few_trades_are_found_short() -> None:
-    """Also more so in the quieter minutes."""
-    _, reach, close = brownian_minutes(5000, 0.0)
-    orders = np.where(np.arange(5000) % 2, 400.0, 100.0)
-    lost = np.sqrt(2.0 / orders)
-    found = shortfall(close[0], reach[0] - lost, np.ones(5000), orders)
-    assert found.mean() == pytest.approx(lost.mean(), abs=0.04)
-    assert found[0] == pytest.approx(2 * found[1])
-
-
-@pytest.mark.parametrize("samples", [10, 30, 200])
-def test_samples_are_told_by_how_far_their_extremes_fall_short(samples: int) -> None:
-    """Of a Brownian motion at as many random times, its first and last value among them."""
-    rng = np.random.default_rng(3)
-    gaps = rng.exponential(1.0, (20_000, samples - 1))
-    gaps /= gaps.sum(axis=1, keepdims=True)
-    path = np.cumsum(np.sqrt(gaps) * rng.standard_normal(gaps.shape), axis=1)
-    reach = np.maximum(path.max(axis=1), 0.0) - np.minimum(path.min(axis=1), 0.0)
-    lost = 4.0 / np.sqrt(2.0 * np.pi) - reach.mean()
-    assert samples_of(np.array([lost]))[0] == pytest.approx(
-        samples, rel=0.1 if samples < 99 else 0.2
-    )
+@pytest.mark.parametrize("moments", [15, 60])
+def test_deviations_of_minutes_with_few_moments_are_found_without_bias(moments: int) -> None:
+    """Whose extremes fall short of the path's by up to a quarter of their range; the prior is known
+    as well as the ranges' own noise and the number of moments allow."""
+    minutes, scale = 8000, np.exp(0.15 * np.random.default_rng(2).standard_normal(8000))
+    path = walks(minutes, moments, seed=moments) * scale[:, None]
+    up, down, move = path.max(axis=1), -path.min(axis=1), path[:, -1]
+    found = minute_sigma(
+        up, down, move, np.full(minutes, 30.0), np.ones(minutes), np.zeros(minutes),
+        np.random.default_rng(0),
+    )  # fmt: skip
+    assert found.moments[0] == pytest.approx(moments, rel=0.12)
+    error = 4 * np.sqrt((0.15**2 + 0.09) / minutes)
+    assert (found.prior - np.log(scale)).mean() == pytest.approx(0.0, abs=error + 0.01)
+    assert found.width[0] == pytest.approx(0.15**2, abs=0.007)
 
 
 def test_flat_minutes_have_no_volatility_and_disturb_none() -> None:

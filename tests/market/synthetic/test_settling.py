@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from apex_trader.market.synthetic.settling import settle
 
 #: Orders of each symbol's minute, first and last among them, and the share of their moves' variance
 #: that two symbols have in common.
 ORDERS, CORRELATION = 9, 0.8
+#: Variance of the log deviation of minutes whose volatility is unknown.
+WIDTH = 0.05
 #: So few that high and low soon change places.
 FEW = 6
 
@@ -32,12 +35,24 @@ class Walked:
     bottom: np.ndarray
     spans: np.ndarray
     symbol: np.ndarray
+    expected: np.ndarray
+    width: np.ndarray
 
     def settled(self, sweeps: int, seed: int = 1) -> None:
         settle(
             self.price, self.variance, self.covariance, self.low, self.high, self.top, self.bottom,
-            self.spans, self.symbol, sweeps, np.random.default_rng(seed),
+            self.spans, self.symbol, self.expected, self.width, sweeps,
+            np.random.default_rng(seed),
         )  # fmt: skip
+
+    def scaled(self, scale: np.ndarray) -> None:
+        """The minutes made so many times as volatile; scale [2, minutes]."""
+        each = np.repeat(scale, self.price.shape[1] // scale.shape[1], axis=1)
+        for values in (self.price, self.low, self.high):
+            values *= each
+        self.variance *= each**2
+        self.covariance *= each[0] * each[1]
+        self.expected -= np.log(scale).ravel()
 
 
 def walked(minutes: int, correlation: float, seed: int, orders: int = ORDERS) -> Walked:
@@ -71,7 +86,7 @@ def walked(minutes: int, correlation: float, seed: int, orders: int = ORDERS) ->
     return Walked(
         path.reshape(flat), both.reshape(flat), covariance, low.reshape(flat), high.reshape(flat),
         np.concatenate(top), np.concatenate(bottom), np.concatenate(spans),
-        np.repeat([0, 1], minutes),
+        np.repeat([0, 1], minutes), np.zeros(2 * minutes), np.zeros(2 * minutes),
     )  # fmt: skip
 
 
@@ -113,6 +128,48 @@ def test_walks_that_made_the_bars_keep_their_law(correlation: float) -> None:
     made.settled(3)
     assert np.mean(made.price != true.price) > 0.4
     assert_alike(made, true)
+
+
+def of_all_volatilities(minutes: int, correlation: float) -> Walked:
+    """Walks whose deviations are drawn from the prior."""
+    scale = np.exp(np.sqrt(WIDTH) * np.random.default_rng(8).standard_normal((2, minutes)))
+    made = walked(minutes, correlation, seed=3)
+    made.scaled(scale)
+    made.width += WIDTH
+    return made
+
+
+@pytest.mark.parametrize("correlation", [0.0, CORRELATION, -CORRELATION])
+def test_volatility_and_walks_that_made_the_bars_keep_their_law(correlation: float) -> None:
+    """Deviations drawn from their prior, walks from them, bars from the walks: redrawn given the
+    bars both are as before, deviations in place and spread and together with the prices."""
+    made, true = (of_all_volatilities(30_000, correlation) for _ in range(2))
+    made.settled(5)
+    assert_alike(made, true)
+    was, found = -true.expected, -made.expected
+    assert np.corrcoef(was, found)[0, 1] < 0.7
+    assert stats.kstest(found / np.sqrt(WIDTH), "norm").pvalue > 1e-3
+    reach = np.log(np.ptp(made.price.reshape(2, 30_000, -1), axis=2).ravel())
+    for values in (found - was, found**2 - was**2, (found - was) * reach):
+        assert abs(values.mean()) <= 4 * values.std() / np.sqrt(len(values))
+
+
+def test_a_wrong_volatility_is_forgotten() -> None:
+    """One that begins a third too high, as prices at rough places make it."""
+    made, true = (of_all_volatilities(4_000, CORRELATION) for _ in range(2))
+    made.variance *= 1.3**2
+    made.covariance *= 1.3**2
+    made.expected -= np.log(1.3)
+    made.settled(60)
+    error = 4 * np.sqrt(WIDTH / 8_000)
+    assert (true.expected - made.expected).mean() == pytest.approx(0.0, abs=error)
+    assert_alike(made, true)
+
+
+def test_a_known_volatility_stays() -> None:
+    made, true = (walked(50, CORRELATION, seed=6) for _ in range(2))
+    made.settled(10)
+    np.testing.assert_array_equal(made.variance, true.variance)
 
 
 def test_a_wrong_start_is_forgotten() -> None:
