@@ -262,18 +262,18 @@ class Config:
     def _check_rllib(self) -> None:
         """Refuse what RLlib's DQN cannot do, where it would be left out in silence."""
         only: dict[str, tuple[Any, Any, str]] = {
-            "runtime": (self.runtime, "ray", "ray: RLlib runs on it"),
-            "rollout.source": (self.rollout.source, "replay", "replay: RLlib steps recorded days"),
-            "rollout.outcomes": (self.rollout.outcomes, "taken", "taken: RLlib learns from those"),
-            "learner.huber_delta": (self.learner.huber_delta, 1.0, "1, which RLlib's loss has"),
+            "runtime": (self.runtime, "ray", "on which RLlib runs"),
+            "rollout.source": (self.rollout.source, "replay", "since RLlib steps recorded days"),
+            "rollout.outcomes": (self.rollout.outcomes, "taken", "from which RLlib learns"),
+            "learner.huber_delta": (self.learner.huber_delta, 1.0, "which RLlib's loss has"),
             "train.pretrain_every": (
                 self.train.pretrain_every, 0,
-                "0: RLlib's replay holds the states of the extractor that made them",
+                "since RLlib's replay holds the states of the extractor that made them",
             ),
         }  # fmt: skip
-        for name, (value, wanted, allowed) in only.items():
+        for name, (value, wanted, reason) in only.items():
             if value != wanted:
-                raise ConfigError(name, value, f"with agent=rllib_dqn {allowed}")
+                raise ConfigError(name, value, f"{wanted} with agent=rllib_dqn, {reason}")
         fewest = self.rllib.lanes * self.rollout.n_step
         if self.decisions_per_update < fewest:
             raise ConfigError(

@@ -35,9 +35,8 @@ def test_the_experiment_is_quickstart_with_another_learner():
         ("rllib.envs=64", "32 "),
         ("rllib.episode_steps=-1", "at least 0"),
         ("rllib.epsilon_end=2", "between 0 and 1"),
-        ("runtime=serial", "ray: RLlib runs on it"),
-        ("rollout.outcomes=all", "taken"),
-        ("rollout.source=stream", "replay"),
+        ("runtime=serial", "ray with agent=rllib_dqn, on which RLlib runs"),
+        ("rollout.outcomes=all", "taken with agent=rllib_dqn"),
         ("learner.huber_delta=0.5", "which RLlib's loss has"),
         ("train.pretrain_every=100", "states of the extractor that made them"),
     ],
@@ -47,6 +46,13 @@ def test_what_it_cannot_do_is_refused_by_name(change: str, said: str):
         compose_config([PEER, change])
     assert change.partition("=")[0] in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_a_live_market_is_not_for_it():
+    live = ["+experiment=eth_full", "rollout.source=stream"]
+    assert compose_config(live).agent == "apex"
+    with pytest.raises(ConfigError, match="RLlib steps recorded days"):
+        compose_config([*live, "agent=rllib_dqn"])
 
 
 def test_the_others_may_do_what_it_cannot():
