@@ -19,7 +19,7 @@ from apex_trader.market.synthetic.inside import trades_inside
 from apex_trader.market.synthetic.orders import InsideLaw
 from apex_trader.market.synthetic.parameters import Parameter
 from apex_trader.market.synthetic.points import draw_points
-from apex_trader.market.synthetic.ranges import minute_sigma
+from apex_trader.market.synthetic.ranges import minute_sigma, shared_surprise
 from apex_trader.market.synthetic.targets import Minutes
 from apex_trader.market.synthetic.waits import Waits, draw_waits
 from apex_trader.market.synthetic.walks import start_walks
@@ -169,6 +169,10 @@ class DensifiedWorld(World):
                          np.nan_to_num(m.tick_size / m.open), rng)
             for m in self._minutes
         ]  # fmt: skip
+        self._shared = 0.0
+        if len(self._volatility) == 2:
+            one, two = self._volatility
+            self._shared = shared_surprise(one, two, _correlation(self._minutes))
         self._sizes = [
             law.sizes(m, known.moments)
             for m, known in zip(self._minutes, self._volatility, strict=True)
@@ -210,7 +214,9 @@ class DensifiedWorld(World):
         correlation = float(np.clip(of_minutes / _together(minutes, waits), -0.99, 0.99))
         pace = self._law.pace(waits, rngs[1])
         walks = start_walks(minutes, volatility, waits, correlation, rngs[2])
-        points = draw_points(minutes, clusters, volatility, waits, walks, correlation, rngs[2])
+        points = draw_points(
+            minutes, clusters, volatility, waits, walks, correlation, self._shared, rngs[2]
+        )
         return [
             trades_inside(minute, points[k], pace, sizes[k], self._law, rngs[3 + k], first_id[k])
             for k, minute in enumerate(minutes)

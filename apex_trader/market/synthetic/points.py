@@ -77,12 +77,14 @@ def draw_points(
     waits: Waits,
     walks: Walks,
     correlation: float,
+    shared: float,
     rng: np.random.Generator,
 ) -> list[Points]:
     """Times of each symbol's points, and their prices from the exact law given the minutes.
 
     clusters [symbols, n]: their mean number in each minute; volatility: what is known of it from
-    the bars alone, also where it starts from, as the prices do from ``walks``.
+    the bars alone, also where it starts from, as the prices do from ``walks``; correlation of
+    the symbols' moves; shared: that of what their volatilities are beyond their priors.
     """
     grid = _times(minutes, clusters, waits, rng)
     count, points = len(minutes), len(grid.minute)
@@ -103,7 +105,7 @@ def draw_points(
         np.concatenate([s.ends for s in spans]),
         np.repeat(np.arange(count), [len(s.ends) for s in spans]),
         np.concatenate([s.expected for s in spans]), np.concatenate([s.width for s in spans]),
-        SETTLING, rng,
+        _partners([s.minute for s in spans], len(minutes[0].ts)), shared, SETTLING, rng,
     )  # fmt: skip
     grid.kind[top[top >= 0]], grid.kind[bottom[bottom >= 0]] = HIGH, LOW
     return [_own(grid, k, price[k], variance[k], waits.last[k]) for k in range(count)]
@@ -169,6 +171,22 @@ def _spans(grid: _Grid, symbol: int, bars: Minutes, volatility: Volatility) -> _
         np.concatenate([volatility.prior[within] - np.log(sigma[within]), unknown]),
         np.concatenate([volatility.width[within], unknown]),
     )  # fmt: skip
+
+
+def _partners(minute: list[I64], minutes: int) -> I64:
+    """Of each symbol's spans, one symbol's after the other's, the other's of the same minute; -1
+    where there is none. minute: of each symbol's spans."""
+    found = np.full(sum(len(own) for own in minute), -1)
+    if len(minute) < 2:
+        return found
+    spans = np.full((2, minutes), -1)
+    begin = 0
+    for k, own in enumerate(minute):
+        spans[k, own[own >= 0]] = begin + np.flatnonzero(own >= 0)
+        begin += len(own)
+    both = (spans >= 0).all(axis=0)
+    found[spans[0, both]], found[spans[1, both]] = spans[1, both], spans[0, both]
+    return found
 
 
 def _start(

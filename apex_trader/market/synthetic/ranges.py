@@ -24,6 +24,11 @@ FEWEST = 300
 #: million walks of 10 to 80 moments at random times (without the term in the mean, deviations of 20
 #: moments come half a percent too small).
 FEW_MEAN, FEW_VARIANCE = -0.087, 0.111
+#: Of two Brownian motions of correlation r the log ranges have r²·(ALIKE + (1 - ALIKE)·r⁴), within
+#: 0.01 for r from 0.3 to 1 (from 50,000 pairs of walks each).
+ALIKE = 0.8
+#: Most that two symbols' surprises are taken to have in common; beyond, neither could move alone.
+MOST_SHARED = 0.9
 #: Deviations that a range, made whole, can hold: the grid of the posterior.
 LEAST_RATIO, MOST_RATIO, GRID = 0.8, 5.0, 48
 #: Most that the path is taken to go beyond either extreme, and the least seen range, deviations.
@@ -61,7 +66,8 @@ class Volatility:
     sigma [n]: deviation of the log return, 0 where flat. above, below [n]: log price that the path
     goes beyond high and low. moments [n]: at how many the bar's prices were taken, 0 where flat.
     prior [n], width [n]: mean and variance of the log deviation as the other minutes and the
-    minute's activity tell it.
+    minute's activity tell it. surprise [n]: what its range alone says beyond the prior, NaN where
+    flat.
     """
 
     sigma: F64
@@ -70,6 +76,7 @@ class Volatility:
     moments: F64
     prior: F64
     width: F64
+    surprise: F64
 
     def rows(self, index: slice) -> Volatility:
         """Of some of the minutes."""
@@ -98,10 +105,10 @@ def minute_sigma(
     """
     reach = up + down
     if not (reach > 0).any():
-        return Volatility(*np.zeros((6, len(reach))))
+        return Volatility(*np.zeros((7, len(reach))))
     moments, short, sigma = orders, np.zeros(len(reach)), np.zeros(len(reach))
     for _ in range(4):
-        sigma, prior, width = _by_ranges(reach, short * sigma, moments, activity)
+        sigma, prior, width, surprise = _by_ranges(reach, short * sigma, moments, activity)
         typical = np.exp(prior - 0.5 * width)
         moments = count_moments(up, down, move, orders, typical, tick)
         short = shortfall(moments)
@@ -109,11 +116,12 @@ def minute_sigma(
     above, below = np.minimum(0.5 * short * rng.exponential(1.0, (2, len(reach))), MOST_BEYOND)
     sigma = _drawn(up, down, move, above, below, prior, width, rng)
     moments = np.where(reach > 0, moments, 0.0)
-    return Volatility(sigma, above * sigma, below * sigma, moments, prior, width)
+    return Volatility(sigma, above * sigma, below * sigma, moments, prior, width, surprise)
 
 
-def _by_ranges(reach: F64, extra: F64, moments: F64, activity: F64) -> tuple[F64, F64, F64]:
-    """(posterior mean of each deviation by ranges alone, prior of its log, the prior's variance)"""
+def _by_ranges(reach: F64, extra: F64, moments: F64, activity: F64) -> tuple[F64, F64, F64, F64]:
+    """(posterior mean of each deviation by ranges alone, prior of its log, the prior's variance,
+    what the minute's own range says beyond the prior)"""
     whole = np.where(reach > 0, reach + extra, np.nan)
     few = 1.0 / np.maximum(moments - 1.0, 5.0)
     noise = LOG_RANGE_VARIANCE + FEW_VARIANCE * few
@@ -126,7 +134,27 @@ def _by_ranges(reach: F64, extra: F64, moments: F64, activity: F64) -> tuple[F64
     log_sigma = prior + np.where(known, weight * (measured - prior), 0.0)
     # the mean of a log-normal deviation, as sums of deviations need it
     log_sigma = log_sigma + 0.5 * weight * noise
-    return np.where(reach > 0, np.exp(log_sigma), 0.0), prior, width
+    return np.where(reach > 0, np.exp(log_sigma), 0.0), prior, width, measured - prior
+
+
+def shared_surprise(one: Volatility, two: Volatility, correlation: float) -> float:
+    """Correlation of two symbols' log deviations around their priors.
+
+    Mostly one cause makes both more volatile than was thought. Taken to be apart, the symbols'
+    paths would differ by more than their closes, and come back to each other. What their ranges say
+    together is their noise too: correlation is that of their moves.
+    """
+    known = ~np.isnan(one.surprise) & ~np.isnan(two.surprise)
+    if known.sum() < FEWEST:
+        return 0.0
+    few = float((1.0 / np.maximum(np.sqrt(one.moments * two.moments)[known] - 1.0, 5.0)).mean())
+    # that minutes begin and end at other trades tells on their extremes half as much as on moves
+    square = (correlation * (1.0 + 0.5 * few)) ** 2
+    alike = square * (ALIKE + (1.0 - ALIKE) * square**2)
+    noise = alike * (LOG_RANGE_VARIANCE + FEW_VARIANCE * few)
+    shared = float((one.surprise * two.surprise)[known].mean()) - noise
+    width = math.sqrt(float(one.width[known].mean() * two.width[known].mean()))
+    return min(max(shared / width, 0.0), MOST_SHARED)
 
 
 def _forecast(measured: F64, activity: F64) -> F64:

@@ -44,6 +44,8 @@ def settle(
     span_symbol: I64,
     expected: F64,
     width: F64,
+    partner: I64,
+    shared: float,
     sweeps: int,
     rng: np.random.Generator,
 ) -> None:
@@ -56,7 +58,8 @@ def settle(
     bottom [m]: point in a span that stands at its bar's high and low, -1 where none has to (moved
     in place). expected, width [m]: mean and variance that the log of a span's deviation has before
     its prices are seen, relative to what ``variance`` says (changed with it, in place); where the
-    width is 0 the variance is known.
+    width is 0 the variance is known. partner [m]: the other symbol's span of the same minute, -1
+    where it has none; shared: correlation of the two logs.
     """
     n = price.shape[1]
     drift, passed, made = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -76,10 +79,9 @@ def settle(
             walk[i] += drift[i]
         for span in range(len(spans)):
             if free and span_symbol[span] == k and width[span] > 0.0:
-                expected[span] -= rescale(
-                    price, variance, covariance, k, spans[span, 0], spans[span, 1],
-                    expected[span], width[span], rng,
-                )  # fmt: skip
+                likely, unsure = _given_partner(expected, width, span, partner[span], shared)
+                expected[span] -= rescale(price, variance, covariance, k, spans[span, 0],
+                                          spans[span, 1], likely, unsure, rng)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -91,6 +93,18 @@ def _given_other(
         slope = covariance[i] / other_variance[i] if covariance[i] != 0.0 else 0.0
         drift[i] = drift[i - 1] + slope * (other[i] - other[i - 1])
         passed[i] = passed[i - 1] + variance[i] - slope * covariance[i]
+
+
+@njit(cache=True, nogil=True)
+def _given_partner(
+    expected: F64, width: F64, span: int, partner: int, shared: float
+) -> tuple[float, float]:
+    """A log deviation's mean and variance given the other symbol's, before the prices are seen."""
+    if partner < 0 or width[partner] <= 0.0:
+        return expected[span], width[span]
+    surprise = -expected[partner] / math.sqrt(width[partner])
+    likely = expected[span] + shared * math.sqrt(width[span]) * surprise
+    return likely, width[span] * (1.0 - shared * shared)
 
 
 @njit(cache=True, nogil=True)

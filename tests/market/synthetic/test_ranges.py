@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apex_trader.market.synthetic.ranges import Volatility, log_density, minute_sigma
+from apex_trader.market.synthetic.ranges import (
+    Volatility,
+    log_density,
+    minute_sigma,
+    shared_surprise,
+)
 from tests.market.synthetic.brownian import walks
 from tests.market.synthetic.test_bridge import brownian_minutes
 
@@ -85,6 +90,24 @@ def test_deviations_of_minutes_with_few_moments_are_found_without_bias(moments: 
     error = 4 * np.sqrt((0.15**2 + 0.09) / minutes)
     assert (found.prior - np.log(scale)).mean() == pytest.approx(0.0, abs=error + 0.01)
     assert found.width[0] == pytest.approx(0.15**2, abs=0.007)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.7])
+def test_what_makes_both_symbols_more_volatile_is_told_from_correlated_paths(shared: float) -> None:
+    """Whose ranges go together anyhow; a chance error has a deviation of 0.06."""
+    minutes, correlation = 12_000, 0.8
+    low, reach, close = brownian_minutes(minutes, correlation)
+    normal = np.random.default_rng(4).standard_normal((2, minutes))
+    normal[1] = shared * normal[0] + np.sqrt(1 - shared**2) * normal[1]
+    scale = np.exp(0.15 * normal)
+    one, two = (drawn(low[k] * scale[k], reach[k] * scale[k], close[k] * scale[k]) for k in (0, 1))
+    assert shared_surprise(one, two, correlation) == pytest.approx(shared, abs=0.2)
+
+
+def test_too_few_minutes_tell_nothing_of_what_both_share() -> None:
+    low, reach, close = brownian_minutes(200, 0.8)
+    one, two = (drawn(low[k], reach[k], close[k]) for k in (0, 1))
+    assert shared_surprise(one, two, 0.8) == 0.0
 
 
 def test_flat_minutes_have_no_volatility_and_disturb_none() -> None:

@@ -17,6 +17,8 @@ from apex_trader.market.synthetic.settling import settle
 ORDERS, CORRELATION = 9, 0.8
 #: Variance of the log deviation of minutes whose volatility is unknown.
 WIDTH = 0.05
+#: Correlation of the two symbols' log deviations.
+SHARED = 0.7
 #: So few that high and low soon change places.
 FEW = 6
 
@@ -37,11 +39,12 @@ class Walked:
     symbol: np.ndarray
     expected: np.ndarray
     width: np.ndarray
+    partner: np.ndarray
 
     def settled(self, sweeps: int, seed: int = 1) -> None:
         settle(
             self.price, self.variance, self.covariance, self.low, self.high, self.top, self.bottom,
-            self.spans, self.symbol, self.expected, self.width, sweeps,
+            self.spans, self.symbol, self.expected, self.width, self.partner, SHARED, sweeps,
             np.random.default_rng(seed),
         )  # fmt: skip
 
@@ -87,6 +90,7 @@ def walked(minutes: int, correlation: float, seed: int, orders: int = ORDERS) ->
         path.reshape(flat), both.reshape(flat), covariance, low.reshape(flat), high.reshape(flat),
         np.concatenate(top), np.concatenate(bottom), np.concatenate(spans),
         np.repeat([0, 1], minutes), np.zeros(2 * minutes), np.zeros(2 * minutes),
+        np.roll(np.arange(2 * minutes), minutes),
     )  # fmt: skip
 
 
@@ -132,7 +136,9 @@ def test_walks_that_made_the_bars_keep_their_law(correlation: float) -> None:
 
 def of_all_volatilities(minutes: int, correlation: float) -> Walked:
     """Walks whose deviations are drawn from the prior."""
-    scale = np.exp(np.sqrt(WIDTH) * np.random.default_rng(8).standard_normal((2, minutes)))
+    normal = np.random.default_rng(8).standard_normal((2, minutes))
+    normal[1] = SHARED * normal[0] + np.sqrt(1 - SHARED**2) * normal[1]
+    scale = np.exp(np.sqrt(WIDTH) * normal)
     made = walked(minutes, correlation, seed=3)
     made.scaled(scale)
     made.width += WIDTH
@@ -150,7 +156,8 @@ def test_volatility_and_walks_that_made_the_bars_keep_their_law(correlation: flo
     assert np.corrcoef(was, found)[0, 1] < 0.7
     assert stats.kstest(found / np.sqrt(WIDTH), "norm").pvalue > 1e-3
     reach = np.log(np.ptp(made.price.reshape(2, 30_000, -1), axis=2).ravel())
-    for values in (found - was, found**2 - was**2, (found - was) * reach):
+    product = np.prod(found.reshape(2, -1), axis=0) - np.prod(was.reshape(2, -1), axis=0)
+    for values in (found - was, product, found**2 - was**2, (found - was) * reach):
         assert abs(values.mean()) <= 4 * values.std() / np.sqrt(len(values))
 
 
