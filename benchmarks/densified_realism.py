@@ -156,10 +156,10 @@ def rate_of(tape: Trades) -> float:
 MATCHED = {"trades_per_second": 4.0, "sweep": 2.0, "cluster": 1.0}
 
 
-def edge(days: int, fault: str, original: bool, law: dict[str, float]) -> None:
-    """Ten days a world, so that memory stays small."""
-    test, gains = EdgeTest(SECOND if fault == "second" else 0), []
-    for seed in range(-(-days // 10)):
+def edge(days: int, fault: str, original: bool, law: dict[str, float], first: int = 0) -> None:
+    """Ten days a world, so that memory stays small; each symbol beside the other as reference."""
+    tests, gains = [EdgeTest(SECOND if fault == "second" else 0) for _ in range(2)], []
+    for seed in range(first, first - (-days // 10)):
         world = generate("martingale", seed, days=10, history_days=2, minute_days=1)
         start = parse_time("2024-01-01")
         made = world
@@ -169,12 +169,20 @@ def edge(days: int, fault: str, original: bool, law: dict[str, float]) -> None:
         tapes = [one.trades for one in made.values() if one.trades is not None]
         for day in range(start, start + 10 * DAY, DAY):
             eth, btc = (tape.between(day, day + DAY) for tape in tapes)
-            gains.append(test.gains(eth, btc))
+            gains.append((tests[0].gains(eth, btc), tests[1].gains(btc, eth)))
     print(f"{len(gains)} days, {'the original tape' if original else 'filled minutes'}, fault: "
-          f"{fault}; gross gain per decision of 5 s")  # fmt: skip
-    print(f"{'policy':32} {'bp':>9} {'t':>7}")
-    for name, (mean, t) in t_statistics(gains).items():
-        print(f"{name:32} {1e4 * mean:9.4f} {t:7.2f}")
+          f"{fault}; gross gain per decision of 5 s, bp (t)")  # fmt: skip
+    both = [{name: 0.5 * (one[name] + two[name]) for name in one} for one, two in gains]
+    columns = [t_statistics(list(found)) for found in (*zip(*gains, strict=True), both)]
+    print(f"{'policy':32} {'ETHUSDT':>16} {'BTCUSDT':>16} {'both':>16}")
+    for name in columns[0]:
+        cells = [f"{1e4 * mean:9.4f} ({t:.1f})" for mean, t in (column[name] for column in columns)]
+        print(f"{name:32} " + " ".join(f"{cell:>16}" for cell in cells))
+
+
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
 
 
 def speed(folder: Path) -> None:
@@ -202,12 +210,17 @@ def main() -> None:
     parser.add_argument("--known-counts", action="store_true", help="bars tell their trades")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--days", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world of ten days")
     parser.add_argument("--fault", choices=("none", "second"), default="none")
     parser.add_argument("--original", action="store_true", help="the martingale's own trades")
     parser.add_argument("--defaults", action="store_true", help="densified's own tape parameters")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+                        help="parameters of the tape that fills the minutes")  # fmt: skip
     options = parser.parse_args()
     if options.what == "edge":
-        edge(options.days, options.fault, options.original, {} if options.defaults else MATCHED)
+        law = dict(map(_setting, options.set))
+        law = law or ({} if options.defaults else MATCHED)
+        edge(options.days, options.fault, options.original, law, options.first)
     elif options.folder is None:
         parser.error("--folder is needed")
     elif options.what == "realism":
