@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ Bool = NDArray[np.bool_]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+#: Q [m, A] of global rows [m] and accounts [m, 8].
+Value = Callable[[I64, F32], F32]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class Recorder(ABC):
     of the simulator, ``push``."""
 
     @abstractmethod
-    def asks(self, simulator: Simulator) -> tuple[I64, F32]:
-        """(global rows [m], accounts [m, 8]) to be valued besides the lanes' own."""
+    def asks(self, simulator: Simulator, value: Value) -> tuple[I64, F32]:
+        """(global rows [m], accounts [m, 8]) to be valued besides the lanes' own.
+
+        value: Q [m, A] of others, where they are needed to know what to ask for.
+        """
 
     @abstractmethod
     def answer(self, q: F32, phi: F64) -> None:

@@ -197,7 +197,7 @@ class RolloutWorker:
     def _look(self) -> F32:
         """Q [L, A] of the lanes where they stand; the same pass answers the recorder."""
         lanes = self.config.lanes
-        asked, accounts = self._recorder.asks(self.simulator)
+        asked, accounts = self._recorder.asks(self.simulator, self.policy.q)
         rows = np.concatenate([self.simulator.rows, asked])
         account = np.concatenate([self.simulator.features(), accounts])
         encoded = self.policy.encoded

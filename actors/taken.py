@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.n_step import NStep, NStepColumns, StepColumns
-from actors.recorder import F32, F64, I64, Bool, Finished, Recorder
+from actors.recorder import F32, F64, I64, Bool, Finished, Recorder, Value
 from apex_trader.state.schema import ACCOUNT_SIZE
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.simulator import Simulator, Step
@@ -46,7 +46,7 @@ class TakenActions(Recorder):
         self._q: F32 = np.zeros((lanes, 0), np.float32)
         self._phi: F64 = np.zeros(lanes)
 
-    def asks(self, simulator: Simulator) -> tuple[I64, F32]:
+    def asks(self, simulator: Simulator, value: Value) -> tuple[I64, F32]:
         """See ``Recorder``: the states in which episodes were cut."""
         if self._waiting is None:
             return np.empty(0, np.int64), np.empty((0, ACCOUNT_SIZE), np.float32)

@@ -59,8 +59,9 @@ class EncoderConfig:
     hidden_features: width that ``cnn_hidden`` is reduced to.
     vector_features: width that ``cnn_predictions``, ``pivots`` and ``regime`` are each brought to.
     fusion: width of the layer that joins all of them.
-    width: number of features that it ends in, to which the CNN's predictions are added as they are.
-    deep_gain: scale of these features against the predictions; less of it learns them more slowly.
+    width: number of features that all this ends in. The CNN's predictions and the latest moves are
+        added to them as they are.
+    deep_gain: scale of these features against what is added; less of it learns them more slowly.
     """
 
     stack: StackConfig = field(default_factory=StackConfig)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +20,8 @@ _CNN_BLOCKS = ("cnn_hidden", "cnn_predictions")
 #: so that what says nothing stands near 0, and what is usual spans about one unit.
 _WIDE = {"direction": (0.0, 4.0), "confidence": (0.5, 4.0), "magnitude": (1.0, 1.0),
          "volatility": (0.0, 1.0)}  # fmt: skip
+#: Ages of the closes between which the latest moves are taken, bars.
+_LAGS = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 65, 100, 150, 220, 299)
 
 
 class VectorBranch(nn.Module):
@@ -36,7 +41,7 @@ class VectorBranch(nn.Module):
         return nn.functional.gelu(self.out_norm(self.layer(x)))
 
 
-class WidePath(nn.Module):
+class Predictions(nn.Module):
     """The CNN's predictions as they are, but for a fixed origin and scale: [B, market_size] →
     [B, width]. Nothing in it is learned; without that block its width is 0."""
 
@@ -57,15 +62,55 @@ class WidePath(nn.Module):
         return (flat[:, self.start : self.stop] - self.origin) * self.scale
 
 
+class LatestMoves(nn.Module):
+    """Moves of both symbols over the last bars of the fastest clock: [B, market_size] → [B, width].
+
+    Between closes at lags that grow by about a half each, every one over the deviation of a random
+    walk in its time: what happened when, in the fewest numbers. Nothing in it is learned.
+    """
+
+    newer: Tensor
+    older: Tensor
+    scale: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        newer, older, scale = [], [], []
+        for block in schema.blocks:
+            names = [c.name for c in block.columns]
+            if block.clock != _fastest(schema) or "close" not in names:
+                continue
+            lags = [lag for lag in _LAGS if lag < block.window]
+            start = schema.offsets[block.name].start + names.index("close")
+            for near, far in itertools.pairwise(lags):
+                newer.append(start + (block.window - 1 - near) * block.width)
+                older.append(start + (block.window - 1 - far) * block.width)
+                # closes are anchored: over σ·√W / 2
+                scale.append(0.5 * math.sqrt(block.window / (far - near)))
+        self.width = len(scale)
+        self.register_buffer("newer", torch.tensor(newer, dtype=torch.long), persistent=False)
+        self.register_buffer("older", torch.tensor(older, dtype=torch.long), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def forward(self, flat: Tensor) -> Tensor:
+        """Flat state [B, market_size] → [B, width]."""
+        return (flat[:, self.newer] - flat[:, self.older]) * self.scale
+
+
+def _fastest(schema: Schema) -> str:
+    """Clock of the shortest bars in the schema, "" where it has none."""
+    return schema.clocks[0] if schema.clocks else ""
+
+
 class MarketEncoder(nn.Module):
     """Market part of a state → encoding z: [B, market_size] float32 → [B, width].
 
     Wide and deep (Cheng et al. 2016, section 3). Deep: a strided convolution stack per clock
     (blocks of one clock are its channels), a small MLP per block of a single row, late fusion to
     ``config.width`` features of unit variance times ``config.deep_gain``. Wide: the CNN's
-    predictions straight to the heads. Rewards are nearly all noise, and a deep path at full gain
-    learns that noise from thousands of inputs sooner than what sixteen say, which were fitted on
-    other days; at a tenth it moves a tenth as far a step, and still goes where gradients agree.
+    predictions and the latest moves, straight to the heads. Rewards are nearly all noise, and a
+    deep path at full gain learns that noise from thousands of inputs sooner than what some fifty
+    say; at a tenth it moves a tenth as far a step, and still goes where gradients agree.
     The control flow is static, so it compiles into one graph.
 
     Args:
@@ -84,9 +129,9 @@ class MarketEncoder(nn.Module):
         if not schema.blocks:
             raise ConfigError("state.without", schema.name, "a schema with at least one block")
         self.market_size = schema.market_size
-        self.wide = WidePath(schema)
+        self.predictions, self.moves = Predictions(schema), LatestMoves(schema)
         self.deep_gain = config.deep_gain
-        self.width = config.width + self.wide.width
+        self.width = config.width + self.predictions.width + self.moves.width
         windows = window_blocks(schema)
         self.windows = ClockStacks(windows, schema.offsets, config.stack) if windows else None
         branches = {}
@@ -116,5 +161,6 @@ class MarketEncoder(nn.Module):
         if self.windows is not None:
             parts.append(self.windows(state))
         deep: Tensor = self.fusion(torch.cat(parts, 1))
-        # autocast may have made it narrower than the state
-        return torch.cat((self.deep_gain * deep, self.wide(state).to(deep.dtype)), 1)
+        wide = torch.cat((self.predictions(state), self.moves(state)), 1)
+        # autocast may have made the deep features narrower than the state
+        return torch.cat((self.deep_gain * deep, wide.to(deep.dtype)), 1)

@@ -115,7 +115,8 @@ class _Out(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What every action would lead to, when it is repeated over some decisions; A actions.
+    """What every action would lead to, repeated or followed by a policy, over some decisions; A
+    actions.
 
     next_row [L] int64: global row in which all of them end; steps [L] int64: decisions to there,
     fewer where the episode ends. account [L, A, 8] float32: features there. reward [L, A]:
@@ -243,10 +244,11 @@ def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8]
 
 @njit(cache=True, nogil=True)
 def _imagine(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8], ledger: Ledger,
-             wanted: NDArray[np.int8], rules: Rules, weights: Weights, steps: int, gamma: float,
-             lane: Records, account: Ledger, out: Outcomes) -> None:  # fmt: skip
-    """lane, account [1]: room for a copy. What is held behind a lane's row is written later anew,
-    so its copies may use it."""
+             wanted: NDArray[np.int8], then: NDArray[np.uint8], rules: Rules, weights: Weights,
+             steps: int, gamma: float, lane: Records, account: Ledger,
+             out: Outcomes) -> None:  # fmt: skip
+    """then: see ``Simulator.outcomes``, no lanes for none. lane, account [1]: room for a copy. What
+    is held behind a lane's row is written later anew, so its copies may use it."""
     terms = np.zeros(len(TERMS))
     for k in range(len(lanes)):
         for action in range(wanted.shape[1]):
@@ -254,7 +256,10 @@ def _imagine(rows: Records, events: Records, lanes: Records, held: NDArray[np.in
             discount, taken, ruined = 1.0, 0, False
             while taken < steps and lane[0].ended == 0:
                 terms[:] = 0.0
-                wish = wanted[account[0].position + 1, action]
+                place, chosen = account[0].position + 1, action
+                if taken > 0 and len(then) > 0:
+                    chosen = then[k, taken - 1, place]
+                wish = wanted[place, chosen]
                 booked = advance_lane(rows, events, lane[0], held[k], account[0], wish, rules,
                                       weights, terms)  # fmt: skip
                 out.reward[k, action] += discount * terms.sum()
@@ -380,12 +385,14 @@ class Simulator:
             columns.equity.copy(), active,
         )  # fmt: skip
 
-    def outcomes(self, steps: int, gamma: float) -> Outcomes:
+    def outcomes(self, steps: int, gamma: float, then: NDArray[np.uint8] | None = None) -> Outcomes:
         """What each action would lead to from where the lanes stand, which stay there.
 
-        Our orders do not move the market, so these are facts, not estimates. An action is repeated:
-        a target is kept. steps: decisions, at least 1; gamma: discount of one. The market's rows
-        must go that far, or to the end of the episode. ApexError when a lane has ended.
+        Our orders do not move the market, so these are facts, not estimates. steps: decisions, at
+        least 1; gamma: discount of one. then [L, steps - 1, 3]: actions of the later decisions, by
+        the position that is held then, + 1; None repeats the first one: a target is kept. The
+        market's rows must go that far, or to the end of the episode. ApexError when a lane has
+        ended, or ``then`` has another shape.
         """
         columns = self._columns
         if steps < 1 or (columns.ended != 0).any():
@@ -396,10 +403,15 @@ class Simulator:
             np.zeros((*shape, ACCOUNT_SIZE), np.float32), np.zeros(shape), np.zeros(shape),
             np.zeros(shape, np.bool_),
         )  # fmt: skip
+        later = np.zeros((0, 0, 3), np.uint8) if then is None or steps == 1 else then
+        if later is then and later.shape != (self.lanes, steps - 1, 3):
+            raise ApexError(
+                f"later actions have the shape {later.shape}, not {(self.lanes, steps - 1, 3)}"
+            )
         lane, account = (np.zeros(1, a.dtype) for a in (columns.lanes, columns.ledger))
         _imagine(columns.rows, columns.events, columns.lanes, self._held, columns.ledger,
-                 self.actions.wanted, self._rules, self._weights, steps, gamma, lane, account,
-                 out)  # fmt: skip
+                 self.actions.wanted, later, self._rules, self._weights, steps, gamma, lane,
+                 account, out)  # fmt: skip
         return out
 
     def carry(self, lanes: I64, rows: I64) -> F64:

@@ -39,7 +39,7 @@ def test_it_takes_the_action_with_the_largest_value_of_the_whole_state(counted):
     torch.testing.assert_close(policy.q_values(rows, account), whole, atol=1e-4, rtol=1e-4)
     actions = policy.act(rows, account, np.zeros(60, np.int64))
     np.testing.assert_array_equal(actions, whole.argmax(1))
-    assert len(set(actions.tolist())) == 3
+    assert len(set(actions.tolist())) > 1
 
 
 def test_rows_are_encoded_once_with_their_stretch_of_the_segment(counted):

@@ -160,7 +160,7 @@ def test_every_lane_takes_every_decision_once_from_the_beginning_on(make):
 
 
 def test_accounts_go_on_over_a_gap_and_over_midnight(make):
-    follower = make()
+    follower = make(epsilon_base=1.0, epsilon_exponent=0.0)  # all of them trade
     follower.seal(0, 60)
     worker = follower.worker
     carried, original = [], worker.simulator.carry

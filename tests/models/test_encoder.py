@@ -7,7 +7,7 @@ import torch
 
 from apex_trader.errors import ConfigError
 from apex_trader.models.config import EncoderConfig, StackConfig
-from apex_trader.models.encoder import MarketEncoder
+from apex_trader.models.encoder import LatestMoves, MarketEncoder
 from apex_trader.state.schema import PREDICTION_NAMES, Schema, eth_full, eth_minutes
 
 SMALL = EncoderConfig(StackConfig((4, 4), (8, 8), 16), 16, 8, 32, 24)
@@ -59,16 +59,35 @@ def test_the_predictions_go_straight_to_the_encodings_end() -> None:
     for number, column in enumerate(PREDICTION_NAMES):
         moved = state.clone()
         moved[0, begin + number] += 0.25
-        change = (encoder(moved) - encoder(state))[0, SMALL.width :]
+        change = (encoder(moved) - encoder(state))[0, SMALL.width :][: len(PREDICTION_NAMES)]
         scale = 4.0 if column.name.endswith(("direction", "confidence")) else 1.0
         expected = torch.zeros(len(PREDICTION_NAMES))
         expected[number] = 0.25 * scale
         torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_without_predictions_there_is_the_deep_path_alone() -> None:
-    encoder = encoder_of(eth_full(rows=32).without("cnn_hidden", "cnn_predictions"))
-    assert encoder.width == SMALL.width
+@pytest.mark.parametrize("schema", [eth_full(), eth_full(rows=32), eth_minutes(rows=16)])
+def test_latest_moves_of_a_random_walk_are_of_unit_variance_and_say_when(schema: Schema) -> None:
+    """A step of the walk shows in the one move that spans it, of its own symbol alone."""
+    moves = LatestMoves(schema)
+    state = torch.zeros(1, schema.market_size)
+    clock = schema.clocks[0]
+    (block,) = [b for b in schema.blocks if b.name == f"reference_{clock}"]
+    closes = schema.offsets[block.name].start + torch.arange(block.window) * block.width
+    assert moves(state).abs().max() == 0
+    per_bar = 2.0 / block.window**0.5  # one deviation of a bar, in anchored units
+    state[0, closes[: block.window - 4]] = -per_bar  # the price rose between lags 4 and 3
+    found = moves(state)[0]
+    changed = found.nonzero().ravel().tolist()
+    assert changed == [moves.width // 2 + 3]
+    assert found[changed[0]].item() == pytest.approx(1.0 / 2**0.5)  # of two bars
+
+
+def test_without_predictions_there_are_deep_features_and_moves() -> None:
+    schema = eth_full(rows=32).without("cnn_hidden", "cnn_predictions")
+    assert encoder_of(schema).width == SMALL.width + LatestMoves(schema).width
+    bare = schema.without("primary_1s", "reference_1s", "ticks")
+    assert LatestMoves(bare).width > 0, "then minutes are the fastest bars"
 
 
 @pytest.mark.parametrize("gain", [0.1, 1.0])
