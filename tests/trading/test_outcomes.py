@@ -30,9 +30,10 @@ def wander(path: MarketPath, config: TradingConfig, lanes: int, seed: int, steps
 @given(
     seed=st.integers(0, 10_000), steps=st.integers(0, 30), horizon=st.integers(1, 5),
     action_set=st.sampled_from(["target", "sell_buy"]), gap=st.integers(5, 45),
+    followed=st.booleans(),
 )  # fmt: skip
-def test_an_outcome_is_what_repeating_the_action_brings(
-    make, seed, steps, horizon, action_set, gap
+def test_an_outcome_is_what_the_action_brings_repeated_or_followed_by_others(
+    make, seed, steps, horizon, action_set, gap, followed
 ):
     config = TradingConfig(action_set=action_set, slippage_bps=0.5, ruin_fraction=0.97)
     walk = make.walk(seed=seed, rows=50, level=7.0, unfilled=0.1, gaps=(gap,), sigma=0.004)
@@ -40,16 +41,22 @@ def test_an_outcome_is_what_repeating_the_action_brings(
     simulator = wander(path, config, 6, seed, steps)
     ended = np.flatnonzero(simulator.ended)
     simulator.reset(ended, np.full(len(ended), 3))
-    found = simulator.outcomes(horizon, GAMMA)
+    then = np.random.default_rng(seed).integers(
+        0, simulator.actions.size, (6, horizon - 1, 3), dtype=np.uint8
+    )
+    found = simulator.outcomes(horizon, GAMMA, then if followed else None)
     for action in range(simulator.actions.size):
         other = Simulator(path, config, RewardConfig(), 6)
         other.load_state_dict(simulator.state_dict())
         reward, discount = np.zeros(6), np.ones(6)
         profit, taken = np.zeros(6, bool), np.zeros(6, np.int64)
-        for _ in range(horizon):
+        for k in range(horizon):
             if other.ended.all():
                 break
-            step = other.step(np.full(6, action), idle=True)
+            chosen = np.full(6, action)
+            if followed and k > 0:
+                chosen = then[np.arange(6), k - 1, other.position + 1]
+            step = other.step(chosen, idle=True)
             reward += np.where(step.active, discount * step.reward, 0.0)
             discount = np.where(
                 step.terminated, 0.0, np.where(step.active, discount * GAMMA, discount)
@@ -63,6 +70,14 @@ def test_an_outcome_is_what_repeating_the_action_brings(
         going = found.discount[:, action] > 0
         np.testing.assert_array_equal(found.next_row[going], other.rows[going])
         np.testing.assert_array_equal(found.steps[going], taken[going])
+
+
+def test_later_actions_of_another_shape_are_refused(make):
+    simulator = wander(
+        MarketPath.from_segments([make.walk(seed=3, rows=60)]), TradingConfig(), 4, 1, 5
+    )
+    with pytest.raises(ApexError, match=r"shape \(4, 3, 3\), not \(4, 2, 3\)"):
+        simulator.outcomes(3, GAMMA, np.zeros((4, 3, 3), np.uint8))
 
 
 def test_looking_at_outcomes_changes_nothing_that_comes(make):
