@@ -11,24 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.policy import greedy
 from actors.recorder import F32, F64, I64, Bool, Finished, Recorder, Value
-from apex_trader.trading.account import ACCOUNT_COLUMNS
 from apex_trader.trading.path import MarketPath
 from apex_trader.trading.simulator import Outcomes, Simulator, Step
-
-#: Positions that an account may hold.
-_POSITIONS = np.array([-1.0, 0.0, 1.0], np.float32)
-#: Account features that are 0 just after a trade.
-_FRESH = tuple(ACCOUNT_COLUMNS.index(name) for name in ("unrealised", "held", "since_trade"))
 
 
 class AllActions(Recorder):
     """One transition a decision, with the outcome of each action over n decisions.
 
-    After the first of them the policy goes on greedily from the position that it has led to: so
-    targets of any length are those of the policy that is learned, and no exploration is in them. A
-    decision hangs on the position more than on the rest of an account, so there are three for each
-    of the n market times, as the lane's account would have them, all from one encoding.
+    After the first of them the policy goes on greedily from the account that it has led to: so
+    targets of any length are those of the policy that is learned, and no exploration is in them.
+    All of it from one encoding of each market time.
 
     Nothing is ever open: a market that is known is looked up n decisions ahead. States are not
     touched by that: only targets are made of it, as n-step targets always are of what comes after.
@@ -42,24 +36,14 @@ class AllActions(Recorder):
 
     def asks(self, simulator: Simulator, value: Value) -> tuple[I64, F32]:
         """See ``Recorder``: the state that each action of each lane ends in, lane by lane."""
-        then = self._greedy(simulator, value) if self._n > 1 else None
-        self._outcomes = simulator.outcomes(self._n, self._gamma, then)
+
+        def greedily(rows: I64, accounts: F32) -> NDArray[np.uint8]:
+            return greedy(value(rows, accounts))
+
+        self._outcomes = simulator.outcomes(self._n, self._gamma, greedily)
         actions = self._outcomes.reward.shape[1]
         account = self._outcomes.account
         return np.repeat(self._outcomes.next_row, actions), account.reshape(-1, account.shape[-1])
-
-    def _greedy(self, simulator: Simulator, value: Value) -> NDArray[np.uint8]:
-        """[L, n - 1, 3] best actions of the decisions behind the first one, by position + 1."""
-        accounts = _by_position(simulator.features())
-        rows = np.empty((simulator.lanes, self._n - 1, len(_POSITIONS)), np.int64)
-        row, jump = simulator.rows, simulator.path.arrays.next_row
-        for k in range(self._n - 1):
-            row = np.where(jump[row] < 0, row, jump[row])
-            rows[:, k] = row[:, None]
-        shown = np.broadcast_to(accounts[:, None], (*rows.shape, accounts.shape[-1]))
-        q = value(rows.ravel(), shown.reshape(rows.size, -1))
-        best: NDArray[np.uint8] = q.argmax(1).astype(np.uint8).reshape(rows.shape)
-        return best
 
     def answer(self, q: F32, phi: F64) -> None:
         """See ``Recorder``."""
@@ -117,13 +101,3 @@ class AllActions(Recorder):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``Recorder``."""
         self._done = []
-
-
-def _by_position(accounts: F32) -> F32:
-    """[L, 3, 8] accounts of lanes as they are and as they would be just after a trade."""
-    shown = np.repeat(accounts[:, None], len(_POSITIONS), axis=1)
-    traded = accounts[:, None, 0] != _POSITIONS
-    shown[..., 0] = _POSITIONS
-    for column in _FRESH:
-        shown[..., column] = np.where(traded, 0.0, shown[..., column])
-    return shown

@@ -5,6 +5,7 @@ Our orders do not move the market, so a step is bookkeeping: one kernel call boo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -112,6 +113,10 @@ class _Out(NamedTuple):
     profit: Bool
     pnl: F64
     costs: F64
+
+
+#: Actions [m] at global rows [m] with account features [m, 8].
+Choice = Callable[[I64, F32], NDArray[Any]]
 
 
 class Outcomes(NamedTuple):
@@ -243,37 +248,6 @@ def _step(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8]
 
 
 @njit(cache=True, nogil=True)
-def _imagine(rows: Records, events: Records, lanes: Records, held: NDArray[np.int8], ledger: Ledger,
-             wanted: NDArray[np.int8], then: NDArray[np.uint8], rules: Rules, weights: Weights,
-             steps: int, gamma: float, lane: Records, account: Ledger,
-             out: Outcomes) -> None:  # fmt: skip
-    """then: see ``Simulator.outcomes``, no lanes for none. lane, account [1]: room for a copy. What
-    is held behind a lane's row is written later anew, so its copies may use it."""
-    terms = np.zeros(len(TERMS))
-    for k in range(len(lanes)):
-        for action in range(wanted.shape[1]):
-            lane[0], account[0] = lanes[k], ledger[k]
-            discount, taken, ruined = 1.0, 0, False
-            while taken < steps and lane[0].ended == 0:
-                terms[:] = 0.0
-                place, chosen = account[0].position + 1, action
-                if taken > 0 and len(then) > 0:
-                    chosen = then[k, taken - 1, place]
-                wish = wanted[place, chosen]
-                booked = advance_lane(rows, events, lane[0], held[k], account[0], wish, rules,
-                                      weights, terms)  # fmt: skip
-                out.reward[k, action] += discount * terms.sum()
-                out.profit[k, action] |= booked.held >= 0 and booked.trip > 0.0
-                discount *= gamma
-                ruined = booked.ruined
-                taken += 1
-            out.discount[k, action] = 0.0 if ruined else discount
-            if taken > out.steps[k]:
-                out.steps[k], out.next_row[k] = taken, lane[0].row
-            _show(out.account[k, action], account[0], rows[lane[0].row], rules)
-
-
-@njit(cache=True, nogil=True)
 def _carry(rows: Records, ledger: Ledger, lanes: I64, before: I64, after: I64, rules: Rules,
            pnl: F64, ruined: Bool) -> None:  # fmt: skip
     for n in range(len(lanes)):
@@ -385,34 +359,45 @@ class Simulator:
             columns.equity.copy(), active,
         )  # fmt: skip
 
-    def outcomes(self, steps: int, gamma: float, then: NDArray[np.uint8] | None = None) -> Outcomes:
+    def outcomes(self, steps: int, gamma: float, then: Choice | None = None) -> Outcomes:
         """What each action would lead to from where the lanes stand, which stay there.
 
         Our orders do not move the market, so these are facts, not estimates. steps: decisions, at
-        least 1; gamma: discount of one. then [L, steps - 1, 3]: actions of the later decisions, by
-        the position that is held then, + 1; None repeats the first one: a target is kept. The
-        market's rows must go that far, or to the end of the episode. ApexError when a lane has
-        ended, or ``then`` has another shape.
+        least 1; gamma: discount of one. then: what is done after the first of them; None repeats
+        it: a target is kept. The market's rows must go that far, or to the end of the episode.
+        ApexError when a lane has ended.
         """
-        columns = self._columns
-        if steps < 1 or (columns.ended != 0).any():
+        if steps < 1 or (self._columns.ended != 0).any():
             raise ApexError("outcomes need at least one step, and lanes that have not ended")
-        shape = (self.lanes, self.actions.size)
-        out = Outcomes(
-            columns.row.copy(), np.zeros(self.lanes, np.int64),
-            np.zeros((*shape, ACCOUNT_SIZE), np.float32), np.zeros(shape), np.zeros(shape),
-            np.zeros(shape, np.bool_),
+        shape, imagined = (self.lanes, self.actions.size), self._branched(self.actions.size)
+        chosen: NDArray[Any] = np.tile(np.arange(self.actions.size), self.lanes)
+        reward, discount = np.zeros(imagined.lanes), np.ones(imagined.lanes)
+        profit, taken = np.zeros(imagined.lanes, np.bool_), np.zeros(imagined.lanes, np.int64)
+        for k in range(steps):
+            if imagined.ended.all():
+                break
+            if k and then is not None:
+                chosen = then(imagined.rows, imagined.features())
+            step = imagined.step(chosen, idle=True)
+            reward += np.where(step.active, discount * step.reward, 0.0)
+            discount *= np.where(step.active, gamma * ~step.terminated, 1.0)
+            profit |= step.active & step.profit
+            taken += step.active
+        longest = np.arange(self.lanes), taken.reshape(shape).argmax(1)
+        return Outcomes(
+            imagined.rows.reshape(shape)[longest], taken.reshape(shape)[longest],
+            imagined.features().reshape(*shape, ACCOUNT_SIZE), reward.reshape(shape),
+            discount.reshape(shape), profit.reshape(shape),
         )  # fmt: skip
-        later = np.zeros((0, 0, 3), np.uint8) if then is None or steps == 1 else then
-        if later is then and later.shape != (self.lanes, steps - 1, 3):
-            raise ApexError(
-                f"later actions have the shape {later.shape}, not {(self.lanes, steps - 1, 3)}"
-            )
-        lane, account = (np.zeros(1, a.dtype) for a in (columns.lanes, columns.ledger))
-        _imagine(columns.rows, columns.events, columns.lanes, self._held, columns.ledger,
-                 self.actions.wanted, later, self._rules, self._weights, steps, gamma, lane,
-                 account, out)  # fmt: skip
-        return out
+
+    def _branched(self, times: int) -> Simulator:
+        """A simulator in which each lane stands ``times`` times, one beside the other."""
+        made = Simulator(self.path, self.config, self.reward_config, self.lanes * times)
+        made._ledger[:] = np.repeat(self._ledger, times)
+        made._lanes[:] = np.repeat(self._lanes, times)
+        made._account = np.repeat(self._account, times, axis=0)
+        made._held = np.repeat(self._held, times, axis=0)
+        return made
 
     def carry(self, lanes: I64, rows: I64) -> F64:
         """Takes accounts over a gap or into the next day, position and all: a backtest's account.

@@ -49,21 +49,3 @@ def test_each_action_is_followed_greedily_from_where_it_leads(simulator, n):
             chosen = preferring(other.rows, other.features()).argmax(1)
         np.testing.assert_allclose(found.reward[:, action], reward, rtol=1e-12, atol=1e-15)
         np.testing.assert_array_equal(found.next_account[:, action], other.features())
-
-
-def test_the_policy_is_asked_about_accounts_as_they_are_or_just_after_a_trade(simulator):
-    asked = []
-
-    def value(rows, accounts):
-        asked.append(accounts.reshape(6, 4, 3, -1))
-        return np.zeros((len(rows), 3), np.float32)
-
-    AllActions(5, GAMMA).asks(simulator, value)
-    (accounts,), own = asked, simulator.features()
-    assert len(set(own[:, 0].tolist())) > 1, "lanes must differ"
-    for lane in range(6):
-        for place, position in enumerate((-1.0, 0.0, 1.0)):
-            shown, expected = accounts[lane, :, place], own[lane].copy()
-            if position != own[lane, 0]:
-                expected[[0, 1, 2, 7]] = position, 0.0, 0.0, 0.0
-            np.testing.assert_array_equal(shown, np.tile(expected, (4, 1)))

@@ -41,9 +41,11 @@ def test_an_outcome_is_what_the_action_brings_repeated_or_followed_by_others(
     simulator = wander(path, config, 6, seed, steps)
     ended = np.flatnonzero(simulator.ended)
     simulator.reset(ended, np.full(len(ended), 3))
-    then = np.random.default_rng(seed).integers(
-        0, simulator.actions.size, (6, horizon - 1, 3), dtype=np.uint8
-    )
+
+    def then(rows, accounts):
+        """Any actions, by market time and position."""
+        return (rows * 7 + seed + accounts[:, 0].astype(np.int64)) % simulator.actions.size
+
     found = simulator.outcomes(horizon, GAMMA, then if followed else None)
     for action in range(simulator.actions.size):
         other = Simulator(path, config, RewardConfig(), 6)
@@ -55,7 +57,7 @@ def test_an_outcome_is_what_the_action_brings_repeated_or_followed_by_others(
                 break
             chosen = np.full(6, action)
             if followed and k > 0:
-                chosen = then[np.arange(6), k - 1, other.position + 1]
+                chosen = then(other.rows, other.features())
             step = other.step(chosen, idle=True)
             reward += np.where(step.active, discount * step.reward, 0.0)
             discount = np.where(
@@ -70,14 +72,6 @@ def test_an_outcome_is_what_the_action_brings_repeated_or_followed_by_others(
         going = found.discount[:, action] > 0
         np.testing.assert_array_equal(found.next_row[going], other.rows[going])
         np.testing.assert_array_equal(found.steps[going], taken[going])
-
-
-def test_later_actions_of_another_shape_are_refused(make):
-    simulator = wander(
-        MarketPath.from_segments([make.walk(seed=3, rows=60)]), TradingConfig(), 4, 1, 5
-    )
-    with pytest.raises(ApexError, match=r"shape \(4, 3, 3\), not \(4, 2, 3\)"):
-        simulator.outcomes(3, GAMMA, np.zeros((4, 3, 3), np.uint8))
 
 
 def test_looking_at_outcomes_changes_nothing_that_comes(make):
