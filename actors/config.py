@@ -21,6 +21,8 @@ class RolloutConfig:
     n_step: decisions of a transition. gamma: discount of a decision.
     epsilon_base, epsilon_exponent: lane i of N explores with probability
     base^(1 + exponent·i/(N − 1)) (0.4 and 7, Horgan et al. 2018, section 4.1).
+    explore_decisions: mean number of decisions that an explored action is kept (Dabney et al. 2021,
+    "Temporally-extended ε-greedy exploration").
     episode_steps: decisions after which an episode is cut (and bootstraps); 0 lets it run to the
     end of its day or to a gap.
     extrema_radius: decisions around a pivot that belong to the stratum "extrema".
@@ -40,6 +42,7 @@ class RolloutConfig:
     gamma: float = 0.99
     epsilon_base: float = 0.4
     epsilon_exponent: float = 7.0
+    explore_decisions: float = 1.0
     episode_steps: int = 0
     extrema_radius: int = 12
     movement_sigmas: float = 3.0
@@ -53,6 +56,7 @@ class RolloutConfig:
         self._require("branches", self.lanes % self.branches == 0, f"divides lanes={self.lanes}")
         self._require("gamma", 0.0 <= self.gamma <= 1.0, "between 0 and 1")
         self._require("epsilon_base", 0.0 <= self.epsilon_base <= 1.0, "between 0 and 1")
+        self._require("explore_decisions", self.explore_decisions >= 1.0, "at least 1")
         for name in ("epsilon_exponent", "episode_steps", "extrema_radius", "movement_sigmas"):
             self._require(name, getattr(self, name) >= 0, "not negative")
         divides = self.seal_every >= 1 and DAY // SECOND % self.seal_every == 0

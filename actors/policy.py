@@ -16,7 +16,6 @@ from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.state.gather import MarketTables, gather
 
 F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 #: Most states gathered and encoded at a time: 256 states of 15,798 features are 16 MB.
@@ -27,16 +26,6 @@ def greedy(q: F32) -> NDArray[np.uint8]:
     """The best action [B] by Q [B, A]; the first of equal ones."""
     best: NDArray[np.uint8] = q.argmax(1).astype(np.uint8)
     return best
-
-
-def epsilon_greedy(q: F32, epsilon: F64, random: np.random.Generator) -> NDArray[np.uint8]:
-    """The best action [B], or with probability ε [B] any action, all equally likely.
-
-    Draws the same amount of randomness whatever the outcome.
-    """
-    explores = random.random(len(q)) < epsilon
-    any_action = random.integers(0, q.shape[1], len(q)).astype(np.uint8)
-    return np.where(explores, any_action, greedy(q))
 
 
 class BatchedPolicy:

@@ -14,9 +14,9 @@ from torch import Tensor
 from actors.all_actions import AllActions
 from actors.config import RolloutConfig
 from actors.episode_log import EpisodeLog
-from actors.exploration import actor_epsilons
+from actors.exploration import Exploration, actor_epsilons
 from actors.market import RolloutMarket
-from actors.policy import BatchedPolicy, epsilon_greedy
+from actors.policy import BatchedPolicy, greedy
 from actors.potentials import Potentials
 from actors.recorder import Finished, Recorder
 from actors.replay.tags import Tag
@@ -94,6 +94,7 @@ class RolloutWorker:
         self._random = np.random.default_rng([seed, actor])
         kept = config.groups * (config.n_step + 2) if config.outcomes == "all" else 0
         self.policy = BatchedPolicy(network, market.tables, kept)
+        self._exploration = Exploration(config.lanes, config.explore_decisions, self._random)
         self._recorder = _recorder(config)
         self.set_ladder(actor, actors)
         self._age = np.zeros(config.groups, np.int64)
@@ -150,6 +151,7 @@ class RolloutWorker:
             "age": self._age.copy(),
             "policy": self.policy.state_dict(),
             "epsilon": self.epsilon.copy(),
+            "exploration": self._exploration.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -166,6 +168,7 @@ class RolloutWorker:
         self._tags = {}
         self.policy.load_state_dict(state["policy"])
         self.epsilon = state["epsilon"].copy()
+        self._exploration.load_state_dict(state["exploration"])
 
     def _install(self, market: RolloutMarket) -> None:
         self.market = market
@@ -188,7 +191,8 @@ class RolloutWorker:
 
     def _step(self) -> None:
         q = self._look()
-        step = self.simulator.step(epsilon_greedy(q, self.epsilon, self._random))
+        chosen = self._exploration.choose(greedy(q), q.shape[1], self.epsilon)
+        step = self.simulator.step(chosen)
         truncated = step.truncated | (self._cut() & ~step.terminated)
         self._recorder.push(step, truncated)
         self._remember(step, truncated)

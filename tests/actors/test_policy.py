@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from actors.policy import BatchedPolicy, epsilon_greedy, greedy
+from actors.policy import BatchedPolicy, greedy
 from apex_trader.errors import ApexError
 from apex_trader.state.gather import gather
 
@@ -69,12 +69,5 @@ def test_missing_cnn_rows_are_loud(policy):
         policy.q(np.array([49, 50]), np.zeros((2, 8), np.float32))
 
 
-def test_epsilon_is_the_share_of_random_actions():
-    q = np.tile(np.array([[0.0, 2.0, 1.0]], np.float32), (30_000, 1))
-    epsilon = np.repeat([0.0, 0.3, 1.0], 10_000)
-    actions = epsilon_greedy(q, epsilon, np.random.default_rng(0)).reshape(3, -1)
-    best = (actions == 1).mean(1)
-    assert best[0] == 1.0
-    assert best[1] == pytest.approx(0.7 + 0.1, abs=0.02)
-    assert best[2] == pytest.approx(1 / 3, abs=0.02)
-    assert greedy(q[:2]).tolist() == [1, 1]
+def test_the_greedy_action_has_the_largest_value_and_is_the_first_of_equals():
+    assert greedy(np.array([[0.0, 2.0, 1.0], [1.0, 0.5, 1.0]], np.float32)).tolist() == [1, 0]

@@ -354,7 +354,7 @@ def test_the_figures_of_a_delivery(make_worker):
 
 
 def test_lanes_that_do_the_same_are_counted_as_duplicates(make_worker):
-    same = make_worker(epsilon_base=0.0, branches=3).collect(30)
+    same = make_worker(seed=1, epsilon_base=0.0, branches=3).collect(30)
     assert same.metrics["actors/duplicates"] == pytest.approx(2 / 3, abs=1e-9)
     alone = make_worker(epsilon_base=0.0, lanes=4, branches=1).collect(10)
     starts = {(s, r) for s, r in zip(alone.transitions.segment, alone.transitions.row, strict=True)}
