@@ -16,8 +16,8 @@ class RolloutConfig:
     lanes: accounts that one actor steps in lockstep. branches: lanes that share one market time,
     and with it one encoding of the market; divides lanes.
     outcomes: what an experience holds. "taken": what followed on the action that was taken. "all":
-    what each action would have led to, repeated over n_step decisions: the market is exogenous, so
-    the simulator knows, and one encoding trains all of them.
+    what each action would have led to over n_step decisions, had the policy gone on greedily: the
+    market is exogenous, so the simulator knows, and one encoding trains all of them.
     n_step: decisions of a transition. gamma: discount of a decision.
     epsilon_base, epsilon_exponent: lane i of N explores with probability
     base^(1 + exponent·i/(N − 1)) (0.4 and 7, Horgan et al. 2018, section 4.1).
