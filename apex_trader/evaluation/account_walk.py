@@ -37,7 +37,8 @@ class Choice(NamedTuple):
     """How the kernel chooses on the rows first … first + m − 1.
 
     best [m, 3]: actions of a plan, empty for a network. codes [m, H]: the market's part of the
-    hidden layer of the advantages; account [H, 8], out [A, H], bias [A]: the rest of that stream.
+    hidden layer of the advantages; account [H, 8], out [A, H]: the rest of that stream;
+    bias [3, A]: what is added, by position held + 1.
     V is the same for every action, so that it decides nothing.
     """
 
@@ -52,7 +53,7 @@ class Choice(NamedTuple):
     def of_plan(cls, best: U8) -> Choice:
         """Of a plan [n, 3] for the whole path."""
         none = np.zeros((0, 0), np.float32)
-        return cls(0, np.ascontiguousarray(best), none, none, none, np.zeros(0, np.float32))
+        return cls(0, np.ascontiguousarray(best), none, none, none, none)
 
 
 class _Market(NamedTuple):
@@ -122,7 +123,7 @@ def _best_action(choice: Choice, row: int, position: int, features: F32) -> int:
     if len(choice.best):
         return int(choice.best[at, position + 1])
     actions, width = choice.out.shape
-    values = choice.bias.astype(np.float64)
+    values = choice.bias[position + 1].astype(np.float64)
     for unit in range(width):
         hidden = float(choice.codes[at, unit])
         for k in range(ACCOUNT_SIZE):

@@ -68,7 +68,7 @@ class _Head(NamedTuple):
             network.hidden.bias.detach().float().cpu()[half:],
             hidden[:, width:].numpy().copy(),
             network.advantage.weight.detach().float().cpu().numpy().copy(),
-            network.advantage.bias.detach().float().cpu().numpy().copy(),
+            (network.known + network.advantage.bias).detach().float().cpu().numpy().copy(),
         )
 
 

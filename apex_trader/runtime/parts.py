@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from actors.market import RolloutMarket
 from apex_trader.errors import ApexError, ConfigError
@@ -40,7 +41,19 @@ def make_network(config: Config, schema: Schema, trading: TradingConfig) -> Duel
     """The Q-network with its initial weights, the same in every process of a run."""
     seed = int(np.random.SeedSequence([config.seed, NETWORK]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(seed)
-    return DuelingQNetwork(schema, Actions.of(trading).size, config.network, generator)
+    return DuelingQNetwork(
+        schema, Actions.of(trading).size, config.network, generator, order_costs(config, trading)
+    )
+
+
+def order_costs(config: Config, trading: TradingConfig) -> NDArray[np.float32]:
+    """[3, actions] what each action's order costs at once, as reward, by position held + 1."""
+    leg = trading.exposure * 0.5 * trading.round_trip_cost
+    legs = np.abs(Actions.of(trading).wanted - np.arange(-1, 2)[:, None])
+    costs: NDArray[np.float32] = (-config.reward.scale * config.reward.core * leg * legs).astype(
+        np.float32
+    )
+    return costs
 
 
 def judged_network(config: Config, schema: Schema, trading: TradingConfig) -> QNetwork:

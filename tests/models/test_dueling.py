@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -83,3 +84,13 @@ def test_the_default_network_keeps_its_budget() -> None:
         net(torch.zeros(8, schema.market_size), torch.zeros(8, ACCOUNT_SIZE))
     assert 1.5e6 < sum(p.numel() for p in net.parameters()) < 1.7e6
     assert counter.get_total_flops() / 8 < 5e6
+
+
+def test_what_is_known_is_added_by_the_position_held() -> None:
+    known = np.arange(9, dtype=np.float32).reshape(3, 3)
+    plain = network()
+    made = DuelingQNetwork(SCHEMA, 3, SMALL, torch.Generator().manual_seed(0), known)
+    state, account = inputs(3)
+    account[:, 0] = torch.tensor([-1.0, 0.0, 1.0])
+    torch.testing.assert_close(made(state, account) - plain(state, account), torch.tensor(known))
+    assert "known" not in made.state_dict(), "it follows the costs, not the checkpoint"

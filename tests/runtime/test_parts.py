@@ -6,7 +6,9 @@ from itertools import product
 
 import numpy as np
 
-from apex_trader.runtime.parts import exploration_seed
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.parts import exploration_seed, order_costs
+from apex_trader.trading.config import RewardConfig, TradingConfig
 
 
 def test_a_rollout_explores_anew_after_each_restart_and_each_resume():
@@ -22,3 +24,14 @@ def test_the_stream_is_the_same_whenever_it_is_asked_for():
     assert exploration_seed(1, 2, 3) == exploration_seed(1, 2, 3)
     first, second = (np.random.default_rng([exploration_seed(1, 2, 3), a]) for a in range(2))
     assert not np.array_equal(first.random(8), second.random(8)), "each actor has its own"
+
+
+def test_what_an_order_costs_is_known_in_units_of_reward():
+    config = Config(reward=RewardConfig(scale=1000.0, core=2.0))
+    perpetual = TradingConfig(fee=3e-4, slippage_bps=1.0, exposure=0.5)
+    leg = 1000.0 * 2.0 * 0.5 * 4e-4
+    legs = np.array([[0, 1, 2], [1, 0, 1], [2, 1, 0]])
+    np.testing.assert_allclose(order_costs(config, perpetual), -leg * legs, rtol=1e-6)
+    pair = TradingConfig(fee=3e-4, slippage_bps=1.0, exposure=0.5, action_set="sell_buy")
+    legs = np.array([[0, 1], [1, 1], [1, 0]])
+    np.testing.assert_allclose(order_costs(config, pair), -leg * legs, rtol=1e-6)
