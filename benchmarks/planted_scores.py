@@ -1,0 +1,115 @@
+"""What an agent earns on planted markets, of what their filter optimum earns on the same days.
+
+    python -m benchmarks.planted_scores                                  # 3 markets, 5 seeds
+    python -m benchmarks.planted_scores --seeds 0 1 --jobs 2 --folder runs/scores
+    python -m benchmarks.planted_scores --markets regimes --set state.without=[pivots]
+    python -m benchmarks.planted_scores --parameters half_life=120 --markets mean_reversion
+
+Each run is ``train +experiment=planted runtime=serial`` in a process and a folder of its own, which
+is read, not run again, where its result lies already. "score": net log profit on unseen days over
+the filter optimum's, with the standard error of these days; "train": seconds of the run's training.
+The median of a market's seeds comes with the range in which the true median lies with the chance
+that is said (order statistics, Conover 1999, 3.2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+MARKETS = ("mean_reversion", "lead_lag", "regimes")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: where it lies and what it is given."""
+
+    market: str
+    seed: int
+    folder: Path
+    settings: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+    def command(self) -> list[str]:
+        """The command that makes it."""
+        planted = ",".join(p.replace("=", ":") for p in self.parameters)
+        found = [f"market.parameters={{days:26,{planted}}}"] if planted else []
+        return [
+            sys.executable, "-m", "apex_trader.train", "+experiment=planted", "runtime=serial",
+            "wandb.mode=disabled", f"market.synthetic={self.market}", f"seed={self.seed}",
+            f"hydra.run.dir={self.folder}", *found, *self.settings,
+        ]  # fmt: skip
+
+    def result(self) -> dict[str, Any]:
+        """What it wrote at its end; made first, where it is not there."""
+        path = self.folder / "result.json"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            started = time.perf_counter()
+            with (self.folder.parent / f"{self.folder.name}.log").open("w") as log:
+                done = subprocess.run(
+                    self.command(), stdout=log, stderr=log, env={**os.environ}, check=False
+                )
+            seconds = time.perf_counter() - started
+            print(f"{self.market} seed {self.seed}: exit {done.returncode}, {seconds:.0f} s",
+                  flush=True)  # fmt: skip
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+
+def median_range(values: np.ndarray) -> tuple[float, float, float]:
+    """(least, largest, chance): the outermost values hold the true median with that chance."""
+    chance = 1.0 - 2.0 * float(stats.binom.cdf(0, len(values), 0.5))
+    return float(values.min()), float(values.max()), chance
+
+
+def table(runs: list[Run], results: list[dict[str, Any]]) -> None:
+    print(f"\n{'market':16} {'seed':>4} {'score':>7} {'± days':>7} {'trades':>7} {'updates':>8}")
+    scores: dict[str, list[float]] = {}
+    for run, result in zip(runs, results, strict=True):
+        found = result["evaluation"]["scores"]["filter optimum"]
+        error = found["standard_error"]
+        shown = f"{error:7.3f}" if isinstance(error, float) else "      –"
+        scores.setdefault(run.market, []).append(found["value"])
+        trades = result["backtest"]["agent"]["trades"] / found["days"]
+        print(f"{run.market:16} {run.seed:4d} {found['value']:7.3f} {shown} {trades:7.0f} "
+              f"{result['agent']['updates']:8d}")  # fmt: skip
+    print(f"\n{'market':16} {'seeds':>5} {'median':>7}  range")
+    for market, values in scores.items():
+        low, high, chance = median_range(np.array(values))
+        print(f"{market:16} {len(values):5d} {np.median(values):7.3f}  "
+              f"{low:.3f} … {high:.3f} ({chance:.0%})")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--markets", nargs="+", default=MARKETS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
+    parser.add_argument("--jobs", type=int, default=2, help="runs beside each other")
+    parser.add_argument("--folder", type=Path, default=Path("runs/planted-scores"))
+    parser.add_argument("--parameters", nargs="*", default=(), help="of the generator, name=value")
+    parser.add_argument("--set", nargs="*", default=(), help="settings of the run, name=value")
+    options = parser.parse_args()
+    runs = [
+        Run(market, seed, (options.folder / f"{market}-{seed}").absolute(), tuple(options.set),
+            tuple(options.parameters))
+        for seed in options.seeds for market in options.markets
+    ]  # fmt: skip
+    with ThreadPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(Run.result, runs))
+    table(runs, results)
+
+
+if __name__ == "__main__":
+    main()
