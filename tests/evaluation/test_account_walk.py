@@ -77,7 +77,7 @@ def test_a_value_that_is_no_number_ends_the_walk_with_its_row(tools):
     codes[17] = np.nan
     ones = np.ones((4, 8), np.float32)
     choice = Choice(0, np.zeros((0, 0), np.uint8), codes, ones, ones[:3, :4].copy(),
-                    np.zeros(3, np.float32))  # fmt: skip
+                    np.zeros((3, 3), np.float32))  # fmt: skip
     walk = AccountWalk(path, episode_starts(path), COSTLY, RewardConfig())
     with pytest.raises(ApexError, match="no finite Q-values at decision row 17"):
         walk.go(choice, len(path))

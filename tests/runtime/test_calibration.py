@@ -34,6 +34,7 @@ CALIBRATED = [
     "periods={extractor: 0.5, validation: 0.5, calibration: 0.67, test: 0.17}",
     "train={updates: 20, evaluate_every: 10, checkpoint_every: 10, resident_days: 1}",
     "confidence={horizon: 20, min_days: 2, min_orders: 1, draws: 100, gate: 0.55}",
+    "trading.fee=0.000001",  # so that an agent that has learned next to nothing trades
 ]
 
 

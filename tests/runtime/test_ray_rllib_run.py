@@ -128,6 +128,7 @@ def test_its_metrics_are_the_runs_and_the_pace_is_kept(finished: RunFolder, peer
     assert last["actors/epsilon"] == pytest.approx(peer.rllib.epsilon_end)
 
 
+@pytest.mark.faults  # minutes: with the long stories
 def test_a_resumed_run_goes_on_with_the_same_weights(
     finished: RunFolder, peer: Config, tmp_path: Path
 ):
@@ -169,6 +170,7 @@ def test_nothing_is_left_running(finished: RunFolder):
     assert [p.name() for p in alive] == []
 
 
+@pytest.mark.faults  # minutes: with the long stories
 def test_the_same_network_in_another_process(peer: Config, tmp_path: Path):
     """Our network as RLlib's module, its environment in a runner of its own."""
     config = replace(
@@ -184,6 +186,7 @@ def test_the_same_network_in_another_process(peer: Config, tmp_path: Path):
     judged_network(config, data.schema, data.trading).load_state_dict(dict(agent.weights))
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [signal.SIGINT])
 def test_a_stopped_run_leaves_a_checkpoint_to_go_on_from(
@@ -274,6 +277,7 @@ def test_a_replay_that_memory_cannot_hold_is_refused(peer: Config):
         check_replay(huge, huge.state.build())
 
 
+@pytest.mark.faults  # minutes: with the long stories
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(
     peer: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -292,6 +296,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(
             run._take(result)
 
 
+@pytest.mark.faults  # minutes: with the long stories
 def test_a_part_that_died_ends_the_run_with_the_way_to_go_on(
     peer: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
