@@ -71,10 +71,16 @@ class ReplayShard:
         """Tell the shard of the others, for importance weights; alone until told."""
         self._peers = peers
 
-    def insert(self, transitions: Transitions, priorities: NDArray[np.floating[Any]]) -> bool:
+    def insert(
+        self,
+        transitions: Transitions,
+        priorities: NDArray[np.floating[Any]],
+        paced: bool = True,
+    ) -> bool:
         """Store transitions [m] with their priorities [m], all of them or none.
 
-        False when the rate limiter asks the caller to wait, or to try another shard. Transitions
+        False when the rate limiter asks the caller to wait, or to try another shard; not ``paced``
+        they are stored all the same, and later ones wait the longer. Transitions
         whose priority is NaN, infinite or negative, or whose numbers are not finite, would poison
         the sums or the learner: they are left out and counted.
         """
@@ -82,7 +88,7 @@ class ReplayShard:
             raise ApexError(
                 f"{len(transitions)} transitions came with {len(priorities)} priorities"
             )
-        if not self._limiter.can_insert(len(transitions)):
+        if paced and not self._limiter.can_insert(len(transitions)):
             self._counters["insert_waits"] += 1
             return False
         good = _valid(priorities) & _finite(transitions)

@@ -284,13 +284,18 @@ class SerialRun:
         self._insert(result)
 
     def _insert(self, result: RolloutResult) -> None:
-        """Deliver to the shards in turn; the learner works while a shard asks to wait."""
+        """Deliver to the shards in turn; the learner works while a shard asks to wait.
+
+        Nothing waits when the budget is spent: what is left is kept for a run that goes on.
+        """
         size = min(self.config.replay.max_insert, self.config.replay.shard_capacity)
         parts = -(-len(result.transitions) // size)
         for part in np.array_split(np.arange(len(result.transitions)), max(parts, 1)):
             transitions, priorities = result.transitions.take(part), result.priorities[part]
             shard = self.shards[self.progress.deliveries % len(self.shards)]
-            while not shard.insert(transitions, priorities):
+            while not shard.insert(
+                transitions, priorities, paced=self.learner.updates < self.config.train.updates
+            ):
                 if not self._learn_once():
                     raise ApexError(
                         "replay and learner wait for each other: raise replay.error_buffer, or "

@@ -26,10 +26,15 @@ from tests.runtime.processes import CODES, start, wait_for
 
 @pytest.fixture(autouse=True)
 def signals_are_heard():
-    """Whoever started the tests in the background made them deaf to Ctrl-C, as shells do."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Whoever started the tests in the background made them deaf to Ctrl-C, as shells do, and Ray
+    leaves a handler of its own where another test has run it."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    }
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
