@@ -74,6 +74,16 @@ def test_insertion_waits_when_nobody_samples(filled, transitions):
     assert not accepted[-1]
 
 
+def test_unpaced_insertion_waits_for_nobody_and_makes_the_next_one_wait(filled, transitions):
+    shard, random = filled(), np.random.default_rng(0)
+    while shard.insert(transitions(random, 50), np.ones(50)):
+        pass
+    before = len(shard)
+    assert shard.insert(transitions(random, 5), np.ones(5), paced=False)
+    assert len(shard) >= before
+    assert not shard.insert(transitions(random, 50), np.ones(50))
+
+
 def test_updated_priorities_move_the_draws(filled):
     shard = filled()
     slots = np.arange(80)
