@@ -223,9 +223,9 @@ class TestReplay:
     def test_transitions_that_are_dropped(self, bench, monkeypatch):
         insert = ReplayShard.insert
 
-        def drops(self, transitions, priorities):
+        def drops(self, transitions, priorities, *, paced=True):
             half = len(transitions) // 2
-            return insert(self, transitions.take(slice(half)), priorities[:half])
+            return insert(self, transitions.take(slice(half)), priorities[:half], paced=paced)
 
         monkeypatch.setattr(ReplayShard, "insert", drops)
         assert named(bench.audit(), "rollout → replay")
