@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from apex_trader.models.dueling import DuelingQNetwork
+from apex_trader.models.falling import falling
 from learner.config import LearnerConfig
-
-#: Share of the learning rates that is left where they have fallen.
-_LAST = 0.05
 
 
 def adamw(
@@ -46,8 +43,7 @@ def set_rates(optimiser: torch.optim.AdamW, decay_updates: int, updates: int) ->
     """The rates of the next step, after ``updates`` of them (see ``decay_updates``)."""
     if not decay_updates:
         return
-    passed = min(updates / decay_updates, 1.0)
-    left = _LAST + (1.0 - _LAST) * 0.5 * (1.0 + math.cos(math.pi * passed))
+    left = falling(updates / decay_updates)
     for group in optimiser.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(left * group["full_rate"])

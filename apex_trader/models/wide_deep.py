@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 
 from apex_trader.models.config import PretrainConfig
 from apex_trader.models.extractor import CNNExtractor
-
-#: The learning rates end at this share of their height.
-_FINAL_RATE = 0.05
+from apex_trader.models.falling import falling
 
 
 class WideDeepOptimiser:
@@ -95,7 +92,5 @@ def stable_rate(inputs: Tensor) -> float:
 
 
 def _schedule(step: int, warmup: int, progress: float) -> float:
-    """Share of the learning rate: a linear warm-up, then a cosine down to a twentieth."""
-    rise = min(1.0, (step + 1) / (warmup + 1))
-    fall = 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
-    return rise * (_FINAL_RATE + (1.0 - _FINAL_RATE) * fall)
+    """Share of the learning rate: a linear warm-up, then ``falling``."""
+    return min(1.0, (step + 1) / (warmup + 1)) * falling(progress)
