@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -114,3 +115,15 @@ def cause(error: BaseException) -> BaseException:
     while isinstance(error, RayTaskError) and error.cause is not None:
         error = error.cause
     return error
+
+
+@contextmanager
+def own_messages() -> Iterator[None]:
+    """An error of ours in an actor is raised with its message alone, without Ray's traceback."""
+    try:
+        yield
+    except RayTaskError as error:
+        reason = cause(error)
+        if isinstance(reason, ApexError):
+            raise reason from None
+        raise

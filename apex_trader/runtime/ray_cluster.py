@@ -12,14 +12,13 @@ import time
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 
-from apex_trader.errors import ApexError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import MarketData
 from apex_trader.runtime.parts import ROTATION
 from apex_trader.runtime.progress import Progress
-from apex_trader.runtime.ray_calls import START_LIMIT, Calls, cause
+from apex_trader.runtime.ray_calls import START_LIMIT, Calls, own_messages
 from apex_trader.runtime.ray_checkpoints import Checkpoints
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_evaluation import Evaluation
@@ -62,16 +61,12 @@ class RayRun:
         connect(self.context.config, session.display)
         session.stop.install()  # Ray takes SIGTERM for itself
         try:
-            checkpoint = session.resumed()
-            self._make_parts()
-            self.extractors.supply(checkpoint)
-            self._start_parts(checkpoint)
-            self._train()
-        except RayTaskError as error:
-            reason = cause(error)
-            if isinstance(reason, ApexError):  # its message alone, without the actor's traceback
-                raise reason from None
-            raise
+            with own_messages():
+                checkpoint = session.resumed()
+                self._make_parts()
+                self.extractors.supply(checkpoint)
+                self._start_parts(checkpoint)
+                self._train()
         finally:
             try:
                 self._close()

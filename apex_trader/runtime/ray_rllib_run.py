@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import ray
 import torch
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from actors.evaluation import Evaluator
@@ -23,7 +23,7 @@ from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import MarketData
 from apex_trader.runtime.parts import ROTATION, exploration_seed, judged_network
 from apex_trader.runtime.progress import Progress
-from apex_trader.runtime.ray_calls import Calls, cause
+from apex_trader.runtime.ray_calls import Calls, own_messages
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_extractor import Extractors
 from apex_trader.runtime.ray_resources import HELPER_CPUS, connect
@@ -72,14 +72,10 @@ class RllibRun:
         connect(self.config, self.session.display)
         self.session.stop.install()  # Ray takes SIGTERM for itself
         try:
-            checkpoint = self.session.resumed()
-            self._build(checkpoint)
-            self._train()
-        except RayTaskError as error:
-            reason = cause(error)
-            if isinstance(reason, ApexError):  # its message alone, without the actor's traceback
-                raise reason from None
-            raise
+            with own_messages():
+                checkpoint = self.session.resumed()
+                self._build(checkpoint)
+                self._train()
         except RayActorError as error:
             raise ApexError(
                 f"a part of the run died ({error}); go on with: "
