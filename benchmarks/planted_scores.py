@@ -7,16 +7,15 @@
 
 Each run is ``train +experiment=planted runtime=serial`` in a process and a folder of its own, which
 is read, not run again, where its result lies already. "score": net log profit on unseen days over
-the filter optimum's, with the standard error of these days; "train": seconds of the run's training.
-The median of a market's seeds comes with the range in which the true median lies with the chance
-that is said (order statistics, Conover 1999, 3.2).
+the filter optimum's, with the standard error of these days; "trades": a day's. The median of a
+market's seeds comes with the range in which the true median lies with the chance that is said
+(order statistics, Conover 1999, 3.2).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -43,12 +42,11 @@ class Run:
 
     def command(self) -> list[str]:
         """The command that makes it."""
-        planted = ",".join(p.replace("=", ":") for p in self.parameters)
-        found = [f"market.parameters={{days:26,{planted}}}"] if planted else []
+        planted = [f"+market.parameters.{setting}" for setting in self.parameters]
         return [
             sys.executable, "-m", "apex_trader.train", "+experiment=planted", "runtime=serial",
             "wandb.mode=disabled", f"market.synthetic={self.market}", f"seed={self.seed}",
-            f"hydra.run.dir={self.folder}", *found, *self.settings,
+            f"hydra.run.dir={self.folder}", *planted, *self.settings,
         ]  # fmt: skip
 
     def result(self) -> dict[str, Any]:
@@ -57,13 +55,14 @@ class Run:
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             started = time.perf_counter()
-            with (self.folder.parent / f"{self.folder.name}.log").open("w") as log:
-                done = subprocess.run(
-                    self.command(), stdout=log, stderr=log, env={**os.environ}, check=False
-                )
+            words = self.folder.parent / f"{self.folder.name}.log"
+            with words.open("w") as log:
+                done = subprocess.run(self.command(), stdout=log, stderr=log, check=False)
             seconds = time.perf_counter() - started
             print(f"{self.market} seed {self.seed}: exit {done.returncode}, {seconds:.0f} s",
                   flush=True)  # fmt: skip
+            if not path.exists():
+                raise SystemExit(f"{self.market} seed {self.seed} left no result: see {words}")
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
@@ -82,7 +81,7 @@ def table(runs: list[Run], results: list[dict[str, Any]]) -> None:
         error = found["standard_error"]
         shown = f"{error:7.3f}" if isinstance(error, float) else "      –"
         scores.setdefault(run.market, []).append(found["value"])
-        trades = result["backtest"]["agent"]["trades"] / found["days"]
+        trades = result["backtest"]["agent"]["trades_per_day"]
         print(f"{run.market:16} {run.seed:4d} {found['value']:7.3f} {shown} {trades:7.0f} "
               f"{result['agent']['updates']:8d}")  # fmt: skip
     print(f"\n{'market':16} {'seeds':>5} {'median':>7}  range")
