@@ -18,7 +18,7 @@ from apex_trader.runtime.folds import WalkForwardConfig
 from apex_trader.runtime.periods import PeriodsConfig
 from apex_trader.runtime.rllib_config import RllibConfig
 from apex_trader.state.schema import SCHEMAS, Schema
-from apex_trader.time import SECOND
+from apex_trader.time import CLOCKS, SECOND
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from learner.arena import has_cnn
 from learner.config import LearnerConfig
@@ -61,15 +61,20 @@ class StateConfig:
 
     schema: "eth_full" (15,798 market features, decides every 5 s) or "eth_minutes" (9,798, every
         minute). window: rows of each window. without: blocks left out, for ablations.
-    min_coverage: share of each block's rows that must be there for a decision.
+    decide_every: seconds from one decision to the next, 0 leaves the schema's; fewer decisions
+        make long periods cheaper. min_coverage: share of each block's rows that must be there for
+        a decision.
     """
 
     schema: Literal["eth_full", "eth_minutes"] = "eth_full"
     window: int = 300
     without: tuple[str, ...] = ()
+    decide_every: float = 0.0
     min_coverage: float = 0.9
 
     def __post_init__(self) -> None:
+        if self.decide_every:
+            self._check_interval(SCHEMAS[self.schema](self.window))
         if not 16 <= self.window <= 4096:
             raise ConfigError("state.window", self.window, "16 to 4096 rows")
         if not 0.0 < self.min_coverage <= 1.0:
@@ -80,7 +85,22 @@ class StateConfig:
         from dataclasses import replace
 
         schema = replace(SCHEMAS[self.schema](self.window), min_coverage=self.min_coverage)
+        if self.decide_every:
+            schema = replace(schema, decision_interval=round(self.decide_every * SECOND))
         return schema.without(*self.without) if self.without else schema
+
+    def _check_interval(self, schema: Schema) -> None:
+        """A decision comes when bars of the fastest clock close, and its horizons at decisions."""
+        clock = CLOCKS[schema.fast_clock]
+        least, shortest = clock / SECOND, min(schema.horizons) / SECOND
+        interval = self.decide_every * SECOND
+        whole = math.isfinite(interval) and interval > 0 and not interval % clock
+        if not whole or any(horizon % interval for horizon in schema.horizons):
+            raise ConfigError(
+                "state.decide_every", self.decide_every,
+                f"a multiple of {least:g} s that divides {shortest:g} s, the CNN's shortest "
+                f"horizon in {schema.name}, or 0",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ MISTAKES = [
     ("trading.lot_size=x", ["trading.lot_size='x'", "a number or null"]),
     ("state.schema=eth_ful", ["state.schema='eth_ful'", "one of eth_full, eth_minutes"]),
     ("state.without=[cnn_hiden]", ["state.without='cnn_hiden'", "cnn_hidden"]),
+    ("state.decide_every=7", ["state.decide_every=7", "divides 30 s"]),
+    ("state.decide_every=0.5", ["state.decide_every=0.5", "a multiple of 1 s"]),
     ("state.without=regime", ["state.without='regime'", "[first,second]"]),
     ("reward.duration_edges=[1,a]", ["reward.duration_edges", "a list of whole numbers"]),
     ("market=eth", ["market='eth'", "market.store"]),
