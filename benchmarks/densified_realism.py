@@ -12,7 +12,9 @@ latency, with t-statistics over days; ``--fault`` plants a leak that must be fou
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,15 @@ from numpy.typing import NDArray
 
 from apex_trader.market.resample import bars_from_seconds, resample
 from apex_trader.market.seconds import seconds_from_trades
-from apex_trader.market.synthetic import generate
+from apex_trader.market.synthetic import SyntheticMarket, generate
 from apex_trader.market.synthetic.densified import densify
-from apex_trader.market.synthetic.edge import EdgeTest, t_statistics
+from apex_trader.market.synthetic.edge import EdgeTest, sure_t, t_statistics
 from apex_trader.market.types import Bars, Trades
 from apex_trader.time import DAY, MINUTE, SECOND, parse_time
 
 F64 = NDArray[np.float64]
+#: Of each policy, per decision.
+Gains = dict[str, float]
 
 #: Pairs of tick files (the traded symbol, its reference) that hold the same minutes.
 STRETCHES = {
@@ -156,28 +160,80 @@ def rate_of(tape: Trades) -> float:
 MATCHED = {"trades_per_second": 4.0, "sweep": 2.0, "cluster": 1.0}
 
 
-def edge(days: int, fault: str, original: bool, law: dict[str, float], first: int = 0) -> None:
-    """Ten days a world, so that memory stays small; each symbol beside the other as reference."""
-    tests, gains = [EdgeTest(SECOND if fault == "second" else 0) for _ in range(2)], []
+def edge(days: int, fault: str, tape: str, law: dict[str, float], first: int = 0) -> None:
+    """Ten days a world, so that memory stays small; each symbol beside the other as reference.
+
+    Days of one world share the estimates that its minutes were filled by: where those decide, the
+    worlds are the independent observations, not the days.
+    """
+    gains, worlds = [], []
+    tests = {kind: _edge_tests(fault) for kind in ("original", "filled")}
     for seed in range(first, first - (-days // 10)):
         world = generate("martingale", seed, days=10, history_days=2, minute_days=1)
         start = parse_time("2024-01-01")
-        made = world
-        if not original:
+        found = []
+        if tape != "original":
             bars = {market: one.bars["1m"].between(start, 2**62) for market, one in world.items()}
-            made = densify(bars, seed, **law)
-        tapes = [one.trades for one in made.values() if one.trades is not None]
-        for day in range(start, start + 10 * DAY, DAY):
-            eth, btc = (tape.between(day, day + DAY) for tape in tapes)
-            gains.append((tests[0].gains(eth, btc), tests[1].gains(btc, eth)))
-    print(f"{len(gains)} days, {'the original tape' if original else 'filled minutes'}, fault: "
-          f"{fault}; gross gain per decision of 5 s, bp (t)")  # fmt: skip
-    both = [{name: 0.5 * (one[name] + two[name]) for name in one} for one, two in gains]
-    columns = [t_statistics(list(found)) for found in (*zip(*gains, strict=True), both)]
-    print(f"{'policy':32} {'ETHUSDT':>16} {'BTCUSDT':>16} {'both':>16}")
+            found.append(_gains(densify(bars, seed, **law), tests["filled"], start))
+        if tape != "filled":
+            found.append(_gains(world, tests["original"], start))
+        gains += found[0] if len(found) == 1 else [_less(*day) for day in zip(*found, strict=True)]
+        worlds.append(_mean(gains[-10:]))
+        print(f"world {seed}", file=sys.stderr, flush=True)
+    print(f"{len(gains)} days, {TAPES[tape]}, fault: {fault}; gross gain per decision of 5 s, bp "
+          f"(t over days; last column: over worlds of ten days)")  # fmt: skip
+    columns = [t_statistics([day[k] for day in gains]) for k in range(3)]
+    if len(worlds) > 1:
+        columns.append(t_statistics(worlds))
+    print(f"{'policy':32} {'ETHUSDT':>16} {'BTCUSDT':>16} {'both':>16} {'both, worlds':>16}")
     for name in columns[0]:
         cells = [f"{1e4 * mean:9.4f} ({t:.1f})" for mean, t in (column[name] for column in columns)]
         print(f"{name:32} " + " ".join(f"{cell:>16}" for cell in cells))
+    print(f"sure of {len(columns[0])} policies: |t| > {sure_t([day[2] for day in gains]):.1f} over "
+          f"days, {sure_t(worlds):.1f} over worlds")  # fmt: skip
+
+
+#: What the gains are of.
+TAPES = {
+    "filled": "filled minutes",
+    "original": "the worlds' own trades",
+    "paired": "filled minutes less the same worlds' own trades",
+}
+
+
+def _edge_tests(fault: str) -> tuple[EdgeTest, EdgeTest]:
+    leak = SECOND if fault == "second" else 0
+    return EdgeTest(leak), EdgeTest(leak)
+
+
+def _gains(
+    world: Mapping[str, SyntheticMarket], tests: tuple[EdgeTest, EdgeTest], start: int
+) -> list[tuple[Gains, Gains, Gains]]:
+    """Of each of ten days: ETH's gains, BTC's, and the mean of both."""
+    tapes = [one.trades for one in world.values() if one.trades is not None]
+    found = []
+    for day in range(start, start + 10 * DAY, DAY):
+        eth, btc = (tape.between(day, day + DAY) for tape in tapes)
+        one, two = tests[0].gains(eth, btc), tests[1].gains(btc, eth)
+        found.append((one, two, {name: 0.5 * (one[name] + two[name]) for name in one}))
+    return found
+
+
+def _less(
+    filled: tuple[Gains, Gains, Gains], own: tuple[Gains, Gains, Gains]
+) -> tuple[Gains, Gains, Gains]:
+    one, two, both = (
+        {name: of[name] - own_of[name] for name in of}
+        for of, own_of in zip(filled, own, strict=True)
+    )
+    return one, two, both
+
+
+def _mean(days: list[tuple[Gains, Gains, Gains]]) -> Gains:
+    """Both symbols' mean gain of each policy over a world's days."""
+    both = [day[2] for day in days]
+    names = dict.fromkeys(name for day in both for name in day)
+    return {name: float(np.mean([day[name] for day in both if name in day])) for name in names}
 
 
 def _setting(text: str) -> tuple[str, float]:
@@ -212,7 +268,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=100)
     parser.add_argument("--first", type=int, default=0, help="seed of the first world of ten days")
     parser.add_argument("--fault", choices=("none", "second"), default="none")
-    parser.add_argument("--original", action="store_true", help="the martingale's own trades")
+    parser.add_argument("--tape", choices=tuple(TAPES), default="filled", help="whose gains")
     parser.add_argument("--defaults", action="store_true", help="densified's own tape parameters")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
                         help="parameters of the tape that fills the minutes")  # fmt: skip
@@ -220,7 +276,7 @@ def main() -> None:
     if options.what == "edge":
         law = dict(map(_setting, options.set))
         law = law or ({} if options.defaults else MATCHED)
-        edge(options.days, options.fault, options.original, law, options.first)
+        edge(options.days, options.fault, options.tape, law, options.first)
     elif options.folder is None:
         parser.error("--folder is needed")
     elif options.what == "realism":
