@@ -15,10 +15,7 @@ market's seeds comes with the range in which the true median lies with the chanc
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +23,8 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from benchmarks.trained import ALONE, result_of
 
 MARKETS = ("mean_reversion", "lead_lag", "regimes")
 #: Days of a market, where the experiment's are too few to tell its score to 0.03.
@@ -42,32 +41,15 @@ class Run:
     settings: tuple[str, ...]
     parameters: tuple[str, ...]
 
-    def command(self) -> list[str]:
-        """The command that makes it."""
-        days = [f"days={DAYS[self.market]}"] if self.market in DAYS else []
-        planted = [f"++market.parameters.{setting}" for setting in (*days, *self.parameters)]
-        return [
-            sys.executable, "-m", "apex_trader.train", "+experiment=planted", "runtime=serial",
-            "wandb.mode=disabled", f"market.synthetic={self.market}", f"seed={self.seed}",
-            f"hydra.run.dir={self.folder}", *planted, *self.settings,
-        ]  # fmt: skip
-
     def result(self) -> dict[str, Any]:
         """What it wrote at its end; made first, where it is not there."""
-        path = self.folder / "result.json"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            started = time.perf_counter()
-            words = self.folder.parent / f"{self.folder.name}.log"
-            with words.open("w") as log:
-                done = subprocess.run(self.command(), stdout=log, stderr=log, check=False)
-            seconds = time.perf_counter() - started
-            print(f"{self.market} seed {self.seed}: exit {done.returncode}, {seconds:.0f} s",
-                  flush=True)  # fmt: skip
-            if not path.exists():
-                raise SystemExit(f"{self.market} seed {self.seed} left no result: see {words}")
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        days = [f"days={DAYS[self.market]}"] if self.market in DAYS else []
+        planted = [f"++market.parameters.{setting}" for setting in (*days, *self.parameters)]
+        command = [
+            sys.executable, "-m", "apex_trader.train", "+experiment=planted", *ALONE,
+            f"market.synthetic={self.market}", f"seed={self.seed}", *planted, *self.settings,
+        ]  # fmt: skip
+        return result_of(command, self.folder, f"{self.market} seed {self.seed}")
 
 
 def median_range(values: np.ndarray) -> tuple[float, float, float]:
@@ -104,7 +86,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=(), help="settings of the run, name=value")
     options = parser.parse_args()
     runs = [
-        Run(market, seed, (options.folder / f"{market}-{seed}").absolute(), tuple(options.set),
+        Run(market, seed, options.folder / f"{market}-{seed}", tuple(options.set),
             tuple(options.parameters))
         for seed in options.seeds for market in options.markets
     ]  # fmt: skip
