@@ -9,13 +9,12 @@ import torch
 
 from apex_trader.market.source import MemorySource
 from apex_trader.state.builder import SegmentBuilder
-from apex_trader.state.clock_tables import DayView
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.mirror import mirror_map
 from apex_trader.state.schema import SCHEMAS, Schema
 from apex_trader.state.segment import Segment
-from apex_trader.state.stretch import Grid
-from apex_trader.time import CLOCKS, DAY, HOUR, MINUTE, SECOND
+from apex_trader.time import DAY, HOUR, MINUTE, SECOND
+from benchmarks.leaks import leak_of_one_row
 from tests.state.state_markets import (
     mirrored,
     poisoned,
@@ -111,21 +110,16 @@ def test_the_state_is_the_same_whether_the_store_ends_at_t_or_later(name):
     assert decided > 1
 
 
-@pytest.mark.parametrize("clock", ["1m", "1h", "1d"])
-def test_a_planted_leak_of_one_row_on_any_clock_is_caught(clock, monkeypatch):
-    name = "eth_minutes"
+@pytest.mark.parametrize(
+    ("name", "clock"), [("eth_full", "1s"), *(("eth_minutes", c) for c in ("1m", "1h", "1d"))]
+)
+def test_a_planted_leak_of_one_row_on_any_clock_is_caught(name, clock):
     schema, pair = schema_of(name), market_of(name)
     end = telling_times(name, pair)[0] + 7 * HOUR + 30 * MINUTE
-    honest = DayView.of
-
-    def leaking(grid: Grid, ts: np.ndarray, window: int) -> DayView:
-        ahead = grid.step if grid.step == CLOCKS[clock] else 0
-        return honest(grid, ts + ahead, window)
-
-    monkeypatch.setattr(DayView, "of", leaking)
     day = end // DAY * DAY
-    now = builder(name, (until(pair[0], end), until(pair[1], end))).build(day)
-    later = builder(name, pair).build(day)
+    with leak_of_one_row(clock):
+        now = builder(name, (until(pair[0], end), until(pair[1], end))).build(day)
+        later = builder(name, pair).build(day)
     with pytest.raises(AssertionError):
         assert_same_knowledge(now, later, schema, end)
 
