@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors.all_actions import AllActions
+from actors.config import RolloutConfig
+from actors.policy import BatchedPolicy
+from actors.rollout import RolloutWorker
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from apex_trader.trading.simulator import Simulator
 
@@ -49,3 +56,56 @@ def test_each_action_is_followed_greedily_from_where_it_leads(simulator, n):
             chosen = preferring(other.rows, other.features()).argmax(1)
         np.testing.assert_allclose(found.reward[:, action], reward, rtol=1e-12, atol=1e-15)
         np.testing.assert_array_equal(found.next_account[:, action], other.features())
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 999), n=st.integers(1, 6), cut=st.sampled_from([0, 1, 4]),
+    fee=st.sampled_from([0.0, 2e-3]), exposure=st.sampled_from([0.5, 1.0]),
+)  # fmt: skip
+def test_what_is_stored_is_what_a_simulator_comes_to(
+    make_market, make_network, seed, n, cut, fee, exposure
+):
+    """Bit for bit, over gaps, days' ends, ruin, cut episodes, orders not filled and payments."""
+    market, random = make_market(days=1, seed=seed, drop=40), np.random.default_rng(seed)
+    rows = market.path.arrays
+    rows.fill_price[random.random(len(rows)) < 0.2] = np.nan
+    rows.funding[:] = random.normal(0.0, 1e-3, len(rows))
+    near = np.isin(np.arange(len(rows)), [*range(32, 40), *range(62, 70), *range(111, 119)])
+    path = replace(market.path, startable=market.path.startable & near)
+    market = replace(market, path=path)
+    trading = TradingConfig(fee=fee, slippage_bps=1.0, exposure=exposure, ruin_fraction=0.8)
+    config = RolloutConfig(
+        lanes=6, branches=2, outcomes="all", n_step=n, gamma=GAMMA, episode_steps=cut,
+        epsilon_base=0.9, epsilon_exponent=1.0,
+    )  # fmt: skip
+    worker = RolloutWorker(market, make_network(seed), config, trading, RewardConfig(), seed=seed)
+    policy = BatchedPolicy(make_network(seed), market.tables, len(rows))
+    ended = 0
+    for _ in range(12):
+        before = worker.simulator.state_dict()
+        got = worker.collect(1).transitions
+        for action in range(3):
+            other = Simulator(market.path, trading, RewardConfig(), config.lanes)
+            other.load_state_dict(before)
+            reward, discount, taken = np.zeros(6), np.ones(6), np.zeros(6, np.int64)
+            chosen = np.full(6, action)
+            for _ in range(n):
+                if other.ended.all():
+                    break
+                step = other.step(chosen, idle=True)
+                reward[step.active] += (discount * step.reward)[step.active]
+                discount[step.active] *= GAMMA
+                discount[step.terminated] = 0.0
+                taken += step.active
+                chosen = policy.q(other.rows, other.features()).argmax(1)
+            ended += int(other.ended.sum())
+            np.testing.assert_array_equal(got.reward[:, action], reward.astype(np.float32))
+            np.testing.assert_array_equal(got.discount[:, action], discount.astype(np.float32))
+            np.testing.assert_array_equal(
+                got.next_account[:, action], other.features().astype(np.float16)
+            )
+            going = discount > 0
+            np.testing.assert_array_equal((got.row + taken)[going], got.next_row[going])
+            np.testing.assert_array_equal(other.rows[going], got.next_row[going])
+    assert ended or cut, "a fall, a gap and the day's end are within reach"
