@@ -188,6 +188,15 @@ def test_a_changed_cost_changes_what_costs_and_nothing_else(run: Run):
     assert dear[held]["gross_return"] == pytest.approx(cheap[held]["gross_return"], abs=1e-3)
 
 
+def test_at_another_fee_the_agent_does_what_the_cost_curve_says_of_it(run: Run):
+    """What it was taught of costs stays: it is the same agent, whatever its account is charged."""
+    curve = {point["fee"]: point for point in run.result["evaluation"]["costs"]}
+    for fee in (0.0, 0.0005):
+        judged = run.backtest(**{"trading.fee": fee})
+        assert judged["records"]["agent"].traded.sum() == curve[fee]["trades"]
+        assert judged["figures"]["agent"]["net_return"] == curve[fee]["net_return"]
+
+
 def test_a_period_of_its_own_ends_before_its_last_date(run: Run):
     judged = run.backtest(start="2024-01-05", end=date(2024, 1, 6))
     assert judged["figures"]["agent"]["days"] == 1.0

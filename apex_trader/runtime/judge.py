@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from apex_trader.evaluation.ledger import Trial
 from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
+from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.flat import QNetwork
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.agent_walk import walk_agent
@@ -40,6 +41,8 @@ from apex_trader.trading.path import MarketPath
 
 #: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
 JUDGE_STEPS, _BUILDING, _WALKING = 100.0, 40.0, 40.0
+#: Of the first, those for the segments alone.
+_TABLES = 5.0
 #: Share of decisions below which a period is not said to have been judged in whole.
 _WHOLE = 0.95
 #: How the warning begins that days were used before they were judged.
@@ -55,7 +58,9 @@ _USES = {
 class Agent:
     """What is judged: network weights, the extractor that made its CNN columns, and their age.
 
-    days: period of the run → its days (µs), as they were when the checkpoint was written.
+    days: period of the run → its days (µs), as they were when the checkpoint was written. known:
+    what it was taught that orders cost (``parts.order_costs``), whatever its account is charged;
+    None for what the configuration says.
     """
 
     weights: Mapping[str, Tensor]
@@ -63,6 +68,7 @@ class Agent:
     updates: int
     checkpoint: str
     days: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    known: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,18 +169,25 @@ def market_of(
     advance: Callable[[float], None] = lambda done: None,
 ) -> tuple[list[Segment], MarketTables]:
     """Segments by number, in time order, and their tables with the agent's CNN rows."""
-    segments, rows, cnn = [], [], CnnRows(agent.extractor)
+    segments, cnn = [], CnnRows(agent.extractor)
     for done, number in enumerate(sorted(numbers, key=lambda n: data.registry.days[n])):
-        advance(_BUILDING * done / len(numbers))
+        advance(_TABLES * done / len(numbers))
         segments.append(data.segment(number))
-        rows.append(cnn.of(segments[-1]))
-    return segments, tables_with_cnn(segments, data.schema, rows, cnn.version)
+
+    def rows() -> Iterator[NDArray[np.float16] | None]:
+        for done, segment in enumerate(segments):
+            advance(_TABLES + (_BUILDING - _TABLES) * done / len(numbers))
+            yield cnn.of(segment)
+
+    return segments, tables_with_cnn(segments, data.schema, rows(), cnn.version)
 
 
 def network_of(config: Config, data: MarketData, agent: Agent) -> QNetwork:
     """The agent's network with its weights."""
     network = judged_network(config, data.schema, config.trading)
     network.load_state_dict(dict(agent.weights))
+    if agent.known is not None and isinstance(network, DuelingQNetwork):
+        network.known.copy_(torch.from_numpy(agent.known))
     return network
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from apex_trader.errors import ApexError, ConfigError, MismatchError
 from apex_trader.models.frozen import FrozenExtractor
-from apex_trader.runtime.compose import plain
+from apex_trader.runtime.compose import load_config, plain
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent
+from apex_trader.runtime.parts import order_costs
 from apex_trader.runtime.periods import PERIODS
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.schema import Schema
@@ -28,13 +29,14 @@ def load_agent(folder: RunFolder, schema: Schema, which: str = "best") -> Agent:
             f"than {schema.name} is here ({schema.fingerprint[:12]}): with other settings, or with "
             "a version of apex-trader whose features were others. Use those, or train again"
         )
-    run = checkpoint.json("run.json")
+    run, saved = checkpoint.json("run.json"), load_config(folder)
     return Agent(
         checkpoint.state("learner.pt")["average"],
         load_extractor(folder, schema, run["extractor"]),
         int(run["updates"]),
         checkpoint.name,
         {part: run.get("periods", {}).get(part, ()) for part in PERIODS},
+        order_costs(saved, saved.trading),
     )
 
 
@@ -65,7 +67,8 @@ def _trained_with(config: Config) -> dict[str, Any]:
     out = {f"{group}.{k}": v for group in ("state", "network") for k, v in values[group].items()}
     out |= {f"rllib.{k}": values["rllib"][k] for k in ("network", "hidden", "activation")}
     return out | {
-        "agent": values["agent"], "trading.action_set": values["trading"]["action_set"]
+        "agent": values["agent"], "trading.action_set": values["trading"]["action_set"],
+        "reward.scale": values["reward"]["scale"],  # the unit of its values
     }  # fmt: skip
 
 

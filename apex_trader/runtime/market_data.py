@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,10 +217,10 @@ class CnnRows:
 def tables_with_cnn(
     segments: Sequence[Segment],
     schema: Schema,
-    rows: Sequence[NDArray[np.float16] | None],
+    rows: Iterable[NDArray[np.float16] | None],
     version: str | None,
 ) -> MarketTables:
-    """Tables of segments in the given order, their CNN rows attached."""
+    """Tables of segments in the given order, their CNN rows attached, one segment's at a time."""
     tables = MarketTables.from_segments(list(segments), schema)
     if version is not None:
         for first, part in zip(tables.first_row, rows, strict=True):

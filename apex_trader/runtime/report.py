@@ -38,6 +38,8 @@ CURVES = (
     "actors/episode_profit", "learner/policy_lag_mean", "replay/size",
     "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
 )  # fmt: skip
+#: CNN rows that are looked at together: so many fit into a few megabytes.
+_AT_ONCE = 4096
 #: What the report draws of the run's random numbers, beside the parts of ``assess``.
 _BAND = 10
 
@@ -129,8 +131,10 @@ def _cnn_columns(tables: MarketTables, block: Block, decidable: NDArray[np.bool_
     """Columns of a CNN block that hold numbers wherever a decision can be made."""
     if tables.cnn is None:
         return 0
-    rows = tables.cnn[torch.from_numpy(decidable)]
-    return block.width if bool(rows.isfinite().all()) else 0
+    rows = torch.from_numpy(np.flatnonzero(decidable))
+    parts = (tables.cnn[rows[k : k + _AT_ONCE]] for k in range(0, len(rows), _AT_ONCE))
+    whole = all(bool(part.isfinite().all()) for part in parts)
+    return block.width if whole else 0
 
 
 def facts(

@@ -53,5 +53,9 @@ def test_costs_and_market_may_differ_from_those_the_agent_was_trained_with(small
     saved = load_config(RunFolder(small_run))
     cheap = replace(saved.trading, fee=0.0, instrument="spot", funding=False)
     check_agent(saved, replace(saved, trading=cheap, market=replace(saved.market, reference="")))
+    shaped = replace(saved.reward, risk=0.0, pivot_bonus=0.0)
+    check_agent(saved, replace(saved, reward=shaped))
+    with pytest.raises(ConfigError, match="trained with 1000"):  # the unit of all its values
+        check_agent(saved, replace(saved, reward=replace(shaped, scale=1.0)))
     with pytest.raises(ConfigError, match="trained with 'target'"):
         check_agent(saved, replace(saved, trading=replace(cheap, action_set="sell_buy")))
