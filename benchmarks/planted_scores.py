@@ -2,14 +2,16 @@
 
     python -m benchmarks.planted_scores                                  # 3 markets, 5 seeds
     python -m benchmarks.planted_scores --seeds 0 1 --jobs 2 --folder runs/scores
-    python -m benchmarks.planted_scores --markets regimes --set state.without=[pivots]
-    python -m benchmarks.planted_scores --parameters half_life=120 --markets mean_reversion
+    python -m benchmarks.planted_scores --markets regimes --set state.without=[pivots] \\
+        --folder runs/without-pivots
+    python -m benchmarks.planted_scores --markets mean_reversion --parameters half_life=120 \\
+        --folder runs/slower
 
 Each run is ``train +experiment=planted runtime=serial`` in a process and a folder of its own, which
-is read, not run again, where its result lies already. "score": net log profit on unseen days over
-the filter optimum's, with the standard error of these days; "trades": a day's. The median of a
-market's seeds comes with the range in which the true median lies with the chance that is said
-(order statistics, Conover 1999, 3.2).
+is read, not run again, where its result lies already: other settings need another --folder.
+"score": net log profit on unseen days over the filter optimum's, with the standard error of these
+days; "trades": a day's. The median of a market's seeds comes with the range in which the true
+median lies with the chance that is said (order statistics, Conover 1999, 3.2).
 """
 
 from __future__ import annotations
@@ -63,17 +65,27 @@ def table(runs: list[Run], results: list[dict[str, Any]]) -> None:
     scores: dict[str, list[float]] = {}
     for run, result in zip(runs, results, strict=True):
         found = result["evaluation"]["scores"]["filter optimum"]
-        error = found["standard_error"]
-        shown = f"{error:7.3f}" if isinstance(error, float) else "      –"
-        scores.setdefault(run.market, []).append(found["value"])
+        value, own = found["value"], scores.setdefault(run.market, [])
         trades = result["backtest"]["agent"]["trades_per_day"]
-        print(f"{run.market:16} {run.seed:4d} {found['value']:7.3f} {shown} {trades:7.0f} "
-              f"{result['agent']['updates']:8d}")  # fmt: skip
+        print(f"{run.market:16} {run.seed:4d} {_shown(value)} {_shown(found['standard_error'])} "
+              f"{trades:7.0f} {result['agent']['updates']:8d}")  # fmt: skip
+        if isinstance(value, float):
+            own.append(value)
+        else:
+            print(f"  no score: {value['missing']}")
     print(f"\n{'market':16} {'seeds':>5} {'median':>7}  range")
     for market, values in scores.items():
+        if not values:
+            print(f"{market:16} {0:5d}       –  –")
+            continue
         low, high, chance = median_range(np.array(values))
         print(f"{market:16} {len(values):5d} {np.median(values):7.3f}  "
               f"{low:.3f} … {high:.3f} ({chance:.0%})")  # fmt: skip
+
+
+def _shown(figure: Any) -> str:
+    """A figure of a result, or a dash where it is missing."""
+    return f"{figure:7.3f}" if isinstance(figure, float) else "      –"
 
 
 def main() -> None:
