@@ -8,6 +8,7 @@ import torch
 from apex_trader.errors import ConfigError
 from apex_trader.models.config import EncoderConfig, StackConfig
 from apex_trader.models.encoder import LatestMoves, MarketEncoder
+from apex_trader.state.mirror import mirror_map
 from apex_trader.state.schema import PREDICTION_NAMES, Schema, eth_full, eth_minutes
 
 SMALL = EncoderConfig(StackConfig((4, 4), (8, 8), 16), 16, 8, 32, 24)
@@ -81,6 +82,14 @@ def test_latest_moves_of_a_random_walk_are_of_unit_variance_and_say_when(schema:
     changed = found.nonzero().ravel().tolist()
     assert changed == [moves.width // 2 + 3]
     assert found[changed[0]].item() == pytest.approx(1.0 / 2**0.5)  # of two bars
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda s: f"{s.name}-{s.market_size}")
+def test_in_the_mirrored_market_the_latest_moves_change_their_sign(schema: Schema) -> None:
+    moves, (index, sign) = LatestMoves(schema), mirror_map(schema)
+    state = torch.randn(3, schema.market_size, generator=torch.Generator().manual_seed(1))
+    mirrored = state[:, torch.from_numpy(index)] * torch.from_numpy(sign)
+    assert torch.equal(moves(mirrored), -moves(state))
 
 
 def test_without_predictions_there_are_deep_features_and_moves() -> None:
