@@ -200,11 +200,10 @@ class RolloutWorker:
 
     def _look(self) -> F32:
         """Q [L, A] of the lanes where they stand; the same pass answers the recorder."""
-        lanes = self.config.lanes
+        lanes, encoded = self.config.lanes, self.policy.encoded
         asked, accounts = self._recorder.asks(self.simulator, self.policy.q)
         rows = np.concatenate([self.simulator.rows, asked])
         account = np.concatenate([self.simulator.features(), accounts])
-        encoded = self.policy.encoded
         q = self.policy.q(rows, account)
         pivot = self._potentials.pivot(rows, account[:, 0])
         cnn = self._potentials.cnn(rows, account[:, 0])

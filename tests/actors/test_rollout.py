@@ -123,6 +123,18 @@ def test_branches_share_one_market_time_and_one_encoding(make_worker):
     assert 2.0 < metrics["actors/distinct_rows"] < CONFIG.groups + 0.2
 
 
+@pytest.mark.parametrize("outcomes", ["taken", "all"])
+def test_every_state_that_is_encoded_counts(make_worker, make_network, outcomes):
+    """Those too that a look ahead needs, anew with each version of the weights."""
+    worker, steps = make_worker(outcomes=outcomes), 12
+    for seed in range(3):
+        worker.set_weights(seed + 1, make_network(seed).state_dict())
+        before = worker.policy.encoded
+        metrics = worker.collect(steps).metrics
+        encoded = worker.policy.encoded - before
+        assert metrics["actors/distinct_rows"] == pytest.approx(encoded / steps)
+
+
 def test_branches_differ_in_their_accounts(make_worker):
     worker = make_worker()
     steps = record(worker)
