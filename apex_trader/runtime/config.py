@@ -62,8 +62,9 @@ class StateConfig:
     schema: "eth_full" (15,798 market features, decides every 5 s) or "eth_minutes" (9,798, every
         minute). window: rows of each window. without: blocks left out, for ablations.
     decide_every: seconds from one decision to the next, 0 leaves the schema's; fewer decisions
-        make long periods cheaper. min_coverage: share of each block's rows that must be there for
-        a decision.
+        make long periods cheaper. Whole bars of the fastest clock, of which some make up the CNN's
+        shortest horizon: on "eth_full" divisors of 30, on "eth_minutes" 60 or 300.
+    min_coverage: share of each block's rows that must be there for a decision.
     """
 
     schema: Literal["eth_full", "eth_minutes"] = "eth_full"
@@ -73,10 +74,10 @@ class StateConfig:
     min_coverage: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.decide_every:
-            self._check_interval(SCHEMAS[self.schema](self.window))
         if not 16 <= self.window <= 4096:
             raise ConfigError("state.window", self.window, "16 to 4096 rows")
+        if self.decide_every:
+            self._check_interval(SCHEMAS[self.schema](self.window))
         if not 0.0 < self.min_coverage <= 1.0:
             raise ConfigError("state.min_coverage", self.min_coverage, "above 0, at most 1")
 

@@ -43,6 +43,7 @@ MISTAKES = [
     ("state.schema=eth_ful", ["state.schema='eth_ful'", "one of eth_full, eth_minutes"]),
     ("state.without=[cnn_hiden]", ["state.without='cnn_hiden'", "cnn_hidden"]),
     ("state.decide_every=7", ["state.decide_every=7", "divides 30 s"]),
+    ("state={window: 8, decide_every: 7}", ["state.window=8", "16 to 4096"]),
     ("state.decide_every=0.5", ["state.decide_every=0.5", "a multiple of 1 s"]),
     ("state.without=regime", ["state.without='regime'", "[first,second]"]),
     ("reward.duration_edges=[1,a]", ["reward.duration_edges", "a list of whole numbers"]),
