@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/quickstart
 TESTS  ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: setup train test test-faults lint clean help
 

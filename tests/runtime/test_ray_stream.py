@@ -28,7 +28,11 @@ from tests.runtime.processes import kill_part
 from tests.runtime.recorded_feed import RecordedFeed
 from tests.runtime.test_ray_run import CLUSTER
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.faults,
+]  # in one process: test_stream_run
 
 #: Hours of the fifth day that lie in the store when the stream begins.
 BEGUN = 9 * HOUR
@@ -178,7 +182,6 @@ def test_a_checkpoint_goes_on_in_either_runtime(finished, config, days, tmp_path
     assert third.learner.updates == serial.train.updates
 
 
-@pytest.mark.faults  # a minute of a cluster's own; in one process: test_stream_run
 def test_days_go_when_there_are_more_than_may_be_resident(config, days, tmp_path):
     """The stream ends before the budget: so does the run, once everything is learned."""
     few = replace(config, train=replace(config.train, resident_days=1, updates=1_000_000))
@@ -194,7 +197,6 @@ def test_days_go_when_there_are_more_than_may_be_resident(config, days, tmp_path
     assert latest(tmp_path).step == it.context.updates > 0
 
 
-@pytest.mark.faults  # a minute of a cluster's own; in one process: test_stream_run
 def test_a_stream_that_ends_before_anything_can_be_decided_is_an_error(config, days, tmp_path):
     with pytest.raises(ApexError, match="ended before anything could be decided"):
         run(config, tmp_path, recording(days, tmp_path, length=BEGUN + 5 * MINUTE))
@@ -273,7 +275,6 @@ def story(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Story:
     return story
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_it_goes_on_when_parts_die_and_learns_only_of_days_that_are_the_same(config, days, story):
     """The store lags behind what was heard, so the restarted stream hears some of it again.
