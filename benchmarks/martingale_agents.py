@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from scipy import stats
 from apex_trader.time import CLOCKS
 from apex_trader.train import main as train
 from benchmarks.leaks import leak_of_one_row
-from benchmarks.trained import ALONE, result_of
+from benchmarks.trained import ALONE, add_run_options, result_of, results_of
 
 #: Days in front of the first test day of the experiment "planted".
 BEFORE = 20
@@ -88,18 +87,14 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--days", type=int, default=100, help="test days")
     parser.add_argument("--fee", type=float, default=0.0, help="share of what is traded")
-    parser.add_argument("--jobs", type=int, default=2, help="runs beside each other")
-    parser.add_argument("--folder", type=Path, default=Path("runs/martingale-agents"))
-    parser.add_argument("--set", nargs="*", default=(), help="settings of the runs, name=value")
+    add_run_options(parser, "runs/martingale-agents")
     options = parser.parse_args()
     runs = [
         Run(leak, seed, options.days, options.fee, options.folder / f"{leak}-{seed}",
             tuple(options.set))
         for leak in options.leaks for seed in options.seeds
     ]  # fmt: skip
-    with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(Run.result, runs))
-    table(runs, results)
+    table(runs, results_of(runs, options.jobs))
 
 
 if __name__ == "__main__":

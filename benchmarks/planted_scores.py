@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.trained import ALONE, result_of
+from benchmarks.trained import ALONE, add_run_options, result_of, results_of
 
 MARKETS = ("mean_reversion", "lead_lag", "regimes")
 #: Days of a market, where the experiment's are too few to tell its score to 0.03.
@@ -92,19 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--markets", nargs="+", default=MARKETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
-    parser.add_argument("--jobs", type=int, default=2, help="runs beside each other")
-    parser.add_argument("--folder", type=Path, default=Path("runs/planted-scores"))
     parser.add_argument("--parameters", nargs="*", default=(), help="of the generator, name=value")
-    parser.add_argument("--set", nargs="*", default=(), help="settings of the run, name=value")
+    add_run_options(parser, "runs/planted-scores")
     options = parser.parse_args()
     runs = [
         Run(market, seed, options.folder / f"{market}-{seed}", tuple(options.set),
             tuple(options.parameters))
         for seed in options.seeds for market in options.markets
     ]  # fmt: skip
-    with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(Run.result, runs))
-    table(runs, results)
+    table(runs, results_of(runs, options.jobs))
 
 
 if __name__ == "__main__":

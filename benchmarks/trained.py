@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import subprocess
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 #: What every run has: one process, nothing sent anywhere.
 ALONE = ("runtime=serial", "wandb.mode=disabled")
+
+
+class TrainedRun(Protocol):
+    """One run of a benchmark's table."""
+
+    def result(self) -> dict[str, Any]:
+        """What it wrote at its end; made first, where it is not there."""
+        ...
+
+
+def add_run_options(parser: argparse.ArgumentParser, folder: str) -> None:
+    """How the runs are made and where they lie, by default in ``folder``."""
+    parser.add_argument("--jobs", type=int, default=2, help="runs beside each other")
+    parser.add_argument("--folder", type=Path, default=Path(folder))
+    parser.add_argument("--set", nargs="*", default=(), help="settings of the runs, name=value")
+
+
+def results_of(runs: Sequence[TrainedRun], jobs: int) -> list[dict[str, Any]]:
+    """Every run's result, ``jobs`` of them made at a time."""
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(lambda run: run.result(), runs))
 
 
 def result_of(command: list[str], folder: Path, name: str) -> dict[str, Any]:
