@@ -158,6 +158,8 @@ class RolloutWorker:
         """See ``state_dict``. MismatchError when segments, lanes or n differ."""
         if len(state["epsilon"]) != self.config.lanes:
             raise MismatchError("the rollout was saved with another rollout.lanes")
+        if len(state["age"]) != self.config.groups:
+            raise MismatchError("the rollout was saved with another rollout.branches")
         if state["outcomes"] != self.config.outcomes:
             raise MismatchError("the rollout was saved with another rollout.outcomes")
         self.simulator.load_state_dict(state["simulator"])

@@ -11,12 +11,18 @@ from apex_trader.runtime.compose import flat, plain
 from apex_trader.runtime.config import Config
 
 #: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
-#: days that it was trained on; another state or network cannot take the saved weights.
+#: days that it was trained on; another state or network cannot take the saved weights; the
+#: replay's transitions hold accounts, rewards and discounts, its masses are priorities to the α.
 FIXED = (
     "seed", "agent", "periods", "walk_forward", "market.primary", "market.reference", "state",
-    "trading.action_set", "trading.instrument", "network", "cnn", "replay.shards",
-    "rollout.outcomes", "rllib.network", "rllib.hidden", "rllib.activation",
+    "execution", "trading", "reward", "network", "cnn", "replay.capacity", "replay.shards",
+    "replay.alpha", "replay.priority_epsilon", "rollout.outcomes", "rollout.n_step",
+    "rollout.gamma", "rllib.network", "rllib.hidden", "rllib.activation",
 )  # fmt: skip
+#: The rewards among them that are never stored: they are added when a batch is gathered.
+GATHERED = ("reward.pivot_potential", "reward.cnn_potential")
+#: In one process, on recorded days, the lanes are saved where they stand, and go on from there.
+STANDING = ("rollout.lanes", "rollout.branches")
 
 
 #: A path that Hydra's grammar takes as it is.
@@ -25,13 +31,19 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]+")
 
 def check_resumable(saved: Config, wanted: Config) -> None:
     """Raise ConfigError for the first setting that must be the saved run's own and is not."""
+    fixed = (*FIXED, *STANDING) if _lanes_go_on(saved) and _lanes_go_on(wanted) else FIXED
     before, now = flat(plain(saved)), flat(plain(wanted))
     for name, value in now.items():
-        if before.get(name) != value and any(f"{name}.".startswith(f"{f}.") for f in FIXED):
+        held = any(f"{name}.".startswith(f"{f}.") for f in fixed) and name not in GATHERED
+        if held and before.get(name) != value:
             raise ConfigError(
                 name, value, f"{before.get(name)!r}, which the run was started with: start a new "
                 "run for another value"
             )  # fmt: skip
+
+
+def _lanes_go_on(config: Config) -> bool:
+    return config.runtime == "serial" and config.rollout.source == "replay"
 
 
 def resume_command(folder: Path) -> str:

@@ -314,6 +314,8 @@ def test_a_state_of_other_segments_is_refused(make_worker, make_market):
         make_worker().load_state_dict(state)
     with pytest.raises(MismatchError, match=r"rollout\.lanes"):
         make_worker(lanes=6).load_state_dict(state)
+    with pytest.raises(MismatchError, match=r"rollout\.branches"):
+        make_worker(branches=1).load_state_dict(state)
     with pytest.raises(MismatchError, match=r"rollout\.outcomes"):
         make_worker(outcomes="all").load_state_dict(state)
 
