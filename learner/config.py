@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from apex_trader.errors import ConfigError
 
@@ -22,7 +23,8 @@ class LearnerConfig:
     encoder_rate: the encoder's learning rate over that of the heads. Its thousands of inputs fit
         the rewards' noise at the heads' rate.
     decay_updates: updates over which both rates fall, as half a cosine, to a twentieth, and stay
-        there; 0 for constant rates.
+        there; 0 for constant rates, null for the run's budget, train.updates: resumed with a larger
+        one, the rates rise to where they would stand in it.
     adam_beta1, adam_beta2, adam_epsilon: its moments. ε is 1e-8, AdamW's usual one.
     gradient_clip: largest L2 norm of the whole gradient.
     huber_delta: |TD| above which the loss is linear, in units of reward.
@@ -45,7 +47,7 @@ class LearnerConfig:
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
     encoder_rate: float = 0.1
-    decay_updates: int = 0
+    decay_updates: int | None = 0
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
@@ -83,7 +85,8 @@ class LearnerConfig:
             "huber_delta",
         ):
             self._between(name, 0.0, math.inf, "a finite number above 0", open_ends=True)
-        self._whole("decay_updates", least=0)
+        if self.decay_updates is not None:
+            self._whole("decay_updates", least=0)
         self._between("weight_decay", 0.0, 1e3, "0 (none) or more, at most 1000")
         self._between("mirror_share", 0.0, 1.0, "between 0 and 1")
         self._between("target_rate", 0.0, 1.0, "above 0 and at most 1")
@@ -93,6 +96,10 @@ class LearnerConfig:
         self._one_of("precision", PRECISIONS)
         self._one_of("compile", MODES)
         self._one_of("cuda_graph", MODES)
+
+    def for_budget(self, updates: int) -> Self:
+        """The same with a budget of updates wherever it follows the run's."""
+        return self if self.decay_updates is not None else replace(self, decay_updates=updates)
 
     def _between(
         self, name: str, low: float, high: float, allowed: str, open_ends: bool = False

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.experience import STRATA, Sample
 from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.state.gather import gather
@@ -65,7 +65,8 @@ class Learner:
             ``mirror_share`` says.
 
     Raises:
-        ConfigError: a precision that the device lacks.
+        ConfigError: a precision that the device lacks, or a decay over a budget that was not
+            filled in (``LearnerConfig.for_budget``).
         MismatchError: potentials that the schema cannot give.
     """
 
@@ -84,6 +85,9 @@ class Learner:
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self._average = WeightAverage(self.network, config.average_updates)
+        if config.decay_updates is None:
+            raise ConfigError("learner.decay_updates", None, "a number: see config.for_budget")
+        self._decay_updates = config.decay_updates
         self.arena, self.config = arena, config
         self.precision = resolve_precision(config.precision, self.device)
         self.updates = 0
@@ -124,7 +128,7 @@ class Learner:
         self._ages.add(sample)
         self._staging.put(self._arrays(sample))
         self._average.begin(self.updates)
-        set_rates(self._optimizer, self.config.decay_updates, self.updates)
+        set_rates(self._optimizer, self._decay_updates, self.updates)
         self._graph.run(self._step)
         self.updates += 1
         self._update_target_periodically()

@@ -106,7 +106,7 @@ def make_learner(
     return Learner(
         make_network(config, schema, trading),
         arena,
-        config.learner,
+        config.learner.for_budget(config.train.updates),
         np.random.default_rng([config.seed, MIRROR]),
         potentials=potential_weights(config.reward),
         action_mirror=Actions.of(trading).mirror if trading.mirrors else None,

@@ -28,6 +28,12 @@ def test_an_impossible_value_names_its_field_and_what_is_allowed(field: str, val
         LearnerConfig(**{field: value})  # type: ignore[arg-type]
 
 
+def test_a_decay_over_the_budget_follows_it_and_any_other_does_not() -> None:
+    assert LearnerConfig(decay_updates=None).for_budget(70).decay_updates == 70
+    for own in (0, 8):
+        assert LearnerConfig(decay_updates=own).for_budget(70) == LearnerConfig(decay_updates=own)
+
+
 def test_the_defaults_are_the_documented_ones() -> None:
     config = LearnerConfig()
     assert config.batch_size == 512

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from apex_trader.errors import ApexError, MismatchError
+from apex_trader.errors import ApexError, ConfigError, MismatchError
 from apex_trader.experience import Sample
 from apex_trader.state.gather import MarketTables, gather, gather_block
 from apex_trader.state.mirror import mirror_account
@@ -445,6 +445,11 @@ def test_the_rates_fall_to_a_twentieth_and_stay_there(arena: DeviceArena) -> Non
     assert rates[0] == pytest.approx([1e-4, 1e-3])
     assert rates[2] == pytest.approx([0.525e-4, 0.525e-3])
     assert rates[4] == rates[5] == pytest.approx([0.05e-4, 0.05e-3])
+
+
+def test_a_learner_is_told_the_budget_that_its_rates_fall_over(arena: DeviceArena) -> None:
+    with pytest.raises(ConfigError, match=r"learner\.decay_updates=None.*for_budget"):
+        learner(arena, dataclasses.replace(CONFIG, decay_updates=None))
 
 
 def test_a_resumed_learner_goes_on_with_the_rate_of_its_update(arena: DeviceArena) -> None:

@@ -132,6 +132,16 @@ def test_a_saved_configuration_takes_changes(run):
     assert changed.learner == load_config(run).learner
 
 
+def test_a_decay_over_the_budget_follows_a_change_of_it(tmp_path):
+    """The saved configuration is resolved: a number in it would stay behind."""
+    planted = RunFolder(tmp_path)
+    save_config(planted, compose_config(["+experiment=planted"]))
+    longer = load_config(planted, ["train.updates=3000"])
+    assert longer.learner.for_budget(longer.train.updates).decay_updates == 3000
+    fixed = load_config(planted, ["learner.decay_updates=7"])
+    assert fixed.learner.for_budget(longer.train.updates).decay_updates == 7
+
+
 def test_a_change_that_cannot_be_used_is_named(run):
     with pytest.raises(ApexError, match=r"did you mean trading\.fee"):
         load_config(run, ["trading.fe=0"])

@@ -15,6 +15,8 @@ import torch
 
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.experience import STRATA
+from apex_trader.models.falling import falling
+from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
 from apex_trader.runtime.rhythm import Rhythm
@@ -157,6 +159,25 @@ def test_a_finished_run_goes_on_with_a_larger_budget(
     assert "resume: ''" in folder.config.read_text()
 
 
+def last_rate(folder: RunFolder) -> float:
+    """The heads' learning rate in the last update, as a share of the full one."""
+    latest = CheckpointManager(str(folder.checkpoints)).latest()
+    assert latest is not None
+    group = latest.state("learner.pt")["optimizer"]["param_groups"][0]
+    return float(group["lr"]) / float(group["full_rate"])
+
+
+def test_rates_that_fall_over_the_budget_fall_over_that_of_the_resumed_run(run: Run, tiny: Config):
+    """As they would have, had it been the budget from the beginning."""
+    falls = replace(tiny.learner, decay_updates=None)
+    folder = run(learner=falls, train=replace(tiny.train, updates=20))
+    assert last_rate(folder) == pytest.approx(falling(19 / 20))
+    longer = load_config(folder, ["train.updates=30"])
+    train(replace(longer, resume=str(folder.path)), folder)
+    assert last_rate(folder) == pytest.approx(falling(29 / 30), rel=1e-6)
+    assert falling(29 / 30) > 1.04 * falling(29 / 20)
+
+
 class _StoppedError(Exception):
     """The process ended here."""
 
@@ -251,9 +272,10 @@ def test_resuming_is_exact_after_refits_and_rotations_and_with_several_shards(
     config = replace(
         tiny,
         replay=replace(tiny.replay, shards=3),
+        learner=replace(tiny.learner, decay_updates=None),
         train=replace(tiny.train, pretrain_every=15, rotate_every=11, checkpoint_every=7),
     )
-    expected = all_parts(run(replay=config.replay, train=config.train))
+    expected = all_parts(run(replay=config.replay, learner=config.learner, train=config.train))
     for at_least in (7, 25):
         folder = RunFolder(tmp_path / str(at_least))
         with monkeypatch.context() as patch:
