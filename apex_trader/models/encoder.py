@@ -12,7 +12,8 @@ from apex_trader.errors import ConfigError
 from apex_trader.models.clock_stacks import ClockStacks, window_blocks
 from apex_trader.models.config import EncoderConfig
 from apex_trader.models.initialise import initialise
-from apex_trader.state.schema import PREDICTION_NAMES, Schema
+from apex_trader.state.schema import PREDICTION_NAMES, Block, Schema
+from apex_trader.time import CLOCKS
 
 #: Blocks of a single row whose scales are the networks' own, so they are normalised first.
 _CNN_BLOCKS = ("cnn_hidden", "cnn_predictions")
@@ -63,7 +64,8 @@ class Predictions(nn.Module):
 
 
 class LatestMoves(nn.Module):
-    """Moves of both symbols over the last bars of the fastest clock: [B, market_size] → [B, width].
+    """Moves of both symbols over the last bars of the fastest clock that has closes:
+    [B, market_size] → [B, width].
 
     Between closes at lags that grow by about a half each, every one over the deviation of a random
     walk in its time: what happened when, in the fewest numbers. Nothing in it is learned.
@@ -76,10 +78,8 @@ class LatestMoves(nn.Module):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         newer, older, scale = [], [], []
-        for block in schema.blocks:
+        for block in _fastest_closes(schema):
             names = [c.name for c in block.columns]
-            if block.clock != _fastest(schema) or "close" not in names:
-                continue
             lags = [lag for lag in _LAGS if lag < block.window]
             start = schema.offsets[block.name].start + names.index("close")
             for near, far in itertools.pairwise(lags):
@@ -97,9 +97,11 @@ class LatestMoves(nn.Module):
         return (flat[:, self.newer] - flat[:, self.older]) * self.scale
 
 
-def _fastest(schema: Schema) -> str:
-    """Clock of the shortest bars in the schema, "" where it has none."""
-    return schema.clocks[0] if schema.clocks else ""
+def _fastest_closes(schema: Schema) -> list[Block]:
+    """Blocks with closes on the clock of the shortest bars that has any: ticks have none."""
+    closes = [b for b in schema.blocks if any(c.name == "close" for c in b.columns)]
+    fastest = min((CLOCKS[b.clock] for b in closes), default=0)
+    return [b for b in closes if CLOCKS[b.clock] == fastest]
 
 
 class MarketEncoder(nn.Module):

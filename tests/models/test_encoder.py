@@ -17,6 +17,7 @@ SCHEMAS = [
     eth_minutes(rows=16),
     eth_full(rows=32).without("cnn_hidden", "cnn_predictions"),
     eth_full(rows=32).without("pivots", "ticks", "reference_1h"),
+    eth_full(rows=32).without("primary_1s", "reference_1s"),
     eth_minutes(rows=1),
 ]
 
@@ -97,6 +98,17 @@ def test_without_predictions_there_are_deep_features_and_moves() -> None:
     assert encoder_of(schema).width == SMALL.width + LatestMoves(schema).width
     bare = schema.without("primary_1s", "reference_1s", "ticks")
     assert LatestMoves(bare).width > 0, "then minutes are the fastest bars"
+
+
+def test_the_latest_moves_are_of_the_fastest_bars_that_have_closes() -> None:
+    """Ticks alone on the fastest clock have none: then the moves are those of minutes."""
+    ticks = eth_full(rows=32).without("primary_1s", "reference_1s")
+    assert ticks.clocks[0] == "1s"
+    moves = LatestMoves(ticks)
+    assert moves.width == LatestMoves(ticks.without("ticks")).width > 0
+    minutes = [ticks.offsets[f"{symbol}_1m"] for symbol in ("primary", "reference")]
+    for places in (moves.newer, moves.older):
+        assert all(any(m.start <= p < m.stop for m in minutes) for p in places.tolist())
 
 
 @pytest.mark.parametrize("gain", [0.1, 1.0])
