@@ -94,8 +94,8 @@ def order_fills(
     step = prices.step if isinstance(prices, Bars) else SECOND
     if len(decision_ts) and np.any(decision_ts % step):
         raise ConfigError(
-            "state.decision_interval",
-            int(np.gcd.reduce(decision_ts)),
+            "state.decide_every",
+            int(np.gcd.reduce(decision_ts)) / SECOND,
             f"a multiple of the {step // SECOND} s bars that orders fill on",
         )
     traded = prices.volume > 0

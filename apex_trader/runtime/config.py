@@ -18,7 +18,7 @@ from apex_trader.runtime.folds import WalkForwardConfig
 from apex_trader.runtime.periods import PeriodsConfig
 from apex_trader.runtime.rllib_config import RllibConfig
 from apex_trader.state.schema import SCHEMAS, Schema
-from apex_trader.time import CLOCKS, SECOND
+from apex_trader.time import CLOCKS, DAY, SECOND
 from apex_trader.trading.config import RewardConfig, TradingConfig
 from learner.arena import has_cnn
 from learner.config import LearnerConfig
@@ -62,8 +62,9 @@ class StateConfig:
     schema: "eth_full" (15,798 market features, decides every 5 s) or "eth_minutes" (9,798, every
         minute). window: rows of each window. without: blocks left out, for ablations.
     decide_every: seconds from one decision to the next, 0 leaves the schema's; fewer decisions
-        make long periods cheaper. Whole bars of the fastest clock, of which some make up the CNN's
-        shortest horizon: on "eth_full" divisors of 30, on "eth_minutes" 60 or 300.
+        make long periods cheaper. Whole bars of the fastest clock that ``without`` leaves, of which
+        some make up the CNN's shortest horizon: on "eth_full" divisors of 30, on "eth_minutes" 60
+        or 300; with no CNN block left, divisors of a day.
     min_coverage: share of each block's rows that must be there for a decision.
     """
 
@@ -76,10 +77,11 @@ class StateConfig:
     def __post_init__(self) -> None:
         if not 16 <= self.window <= 4096:
             raise ConfigError("state.window", self.window, "16 to 4096 rows")
-        if self.decide_every:
-            self._check_interval(SCHEMAS[self.schema](self.window))
         if not 0.0 < self.min_coverage <= 1.0:
             raise ConfigError("state.min_coverage", self.min_coverage, "above 0, at most 1")
+        if not (math.isfinite(self.decide_every) and self.decide_every >= 0):
+            raise ConfigError("state.decide_every", self.decide_every, "seconds, or 0")
+        self._check_interval(self.build())
 
     def build(self) -> Schema:
         """The schema."""
@@ -91,16 +93,26 @@ class StateConfig:
         return schema.without(*self.without) if self.without else schema
 
     def _check_interval(self, schema: Schema) -> None:
-        """A decision comes when bars of the fastest clock close, and its horizons at decisions."""
-        clock = CLOCKS[schema.fast_clock]
-        least, shortest = clock / SECOND, min(schema.horizons) / SECOND
-        interval = self.decide_every * SECOND
-        whole = math.isfinite(interval) and interval > 0 and not interval % clock
-        if not whole or any(horizon % interval for horizon in schema.horizons):
+        """A decision comes when bars of the fastest clock close, and the CNN's horizons at
+        decisions. Which clocks and whether a CNN there are, ``without`` says too."""
+        if not schema.clocks:
+            raise ConfigError("state.without", self.without, "some blocks on a clock of bars left")
+        clock, cnn = CLOCKS[schema.fast_clock], has_cnn(schema)
+        spans, reach = (schema.horizons, min(schema.horizons)) if cnn else ((DAY,), DAY)
+        if cnn and reach % clock:
+            raise ConfigError(
+                "state.without", self.without,
+                f"a block on a clock faster than {schema.fast_clock} left, or cnn_hidden and "
+                f"cnn_predictions left out too: the CNN looks {reach / SECOND:g} s ahead",
+            )  # fmt: skip
+        interval = self.decide_every * SECOND or schema.decision_interval
+        if interval % clock or any(span % interval for span in spans):
+            what = "the CNN's shortest horizon" if cnn else "a day"
+            own = not SCHEMAS[self.schema](self.window).decision_interval % clock
             raise ConfigError(
                 "state.decide_every", self.decide_every,
-                f"a multiple of {least:g} s that divides {shortest:g} s, the CNN's shortest "
-                f"horizon in {schema.name}, or 0",
+                f"a multiple of {clock / SECOND:g} s that divides {reach / SECOND:g} s, {what}, "
+                f"in {schema.name}" + (", or 0" if own else ""),
             )  # fmt: skip
 
 

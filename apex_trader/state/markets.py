@@ -39,14 +39,15 @@ class Markets:
     fills: FillConfig = field(default_factory=FillConfig)
 
     def __post_init__(self) -> None:
-        step, interval = CLOCKS[self.schema.fast_clock], self.schema.decision_interval
+        clock, interval = self.schema.fast_clock, self.schema.decision_interval
+        step = CLOCKS[clock]
         if interval % step or DAY % interval:
             raise ConfigError(
-                "state.decision_interval",
-                interval,
-                f"a multiple of the {self.schema.fast_clock} clock's {step} µs that divides a day",
+                "state.decide_every",
+                interval / SECOND,
+                f"a multiple of the {clock} clock's {step // SECOND} s that divides a day",
             )
-        self.fills.check(interval, bars=self.schema.fast_clock != "1s")
+        self.fills.check(interval, bars=clock != "1s")
 
     @property
     def sources(self) -> list[MarketSource]:

@@ -90,7 +90,7 @@ def test_second_bars_wait_like_trades_do():
 
 
 def test_decisions_inside_a_bar_are_refused():
-    with pytest.raises(ConfigError, match="multiple of the 60 s bars"):
+    with pytest.raises(ConfigError, match=r"state\.decide_every=5\.0 .*multiple of the 60 s bars"):
         order_fills(decisions(5 * SECOND), bars([0], [1], [1]))
 
 

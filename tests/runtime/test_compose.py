@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra import compose, initialize_config_dir
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.compose import (
     CONF,
     check_overrides,
@@ -17,8 +17,9 @@ from apex_trader.runtime.compose import (
     save_config,
     typed,
 )
-from apex_trader.runtime.config import Config, check_blocks
+from apex_trader.runtime.config import Config, StateConfig, check_blocks
 from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.time import CLOCKS, SECOND
 
 QUICK = "+experiment=quickstart"
 
@@ -45,6 +46,12 @@ MISTAKES = [
     ("state.decide_every=7", ["state.decide_every=7", "divides 30 s"]),
     ("state={window: 8, decide_every: 7}", ["state.window=8", "16 to 4096"]),
     ("state.decide_every=0.5", ["state.decide_every=0.5", "a multiple of 1 s"]),
+    ("state.decide_every=-5", ["state.decide_every=-5.0", "seconds, or 0"]),
+    ("state.without=[ticks,primary_1s,reference_1s]", 
+     ["state.without=", "cnn_hidden and cnn_predictions left out too", "30 s ahead"]),
+    ("state.without=[ticks,primary_1s,reference_1s,cnn_hidden,cnn_predictions]",
+     ["state.decide_every=0.0", "a multiple of 60 s that divides 86400 s, a day"]),
+    ("state={schema: eth_minutes, decide_every: 600}", ["divides 300 s, the CNN's"]),
     ("state.without=regime", ["state.without='regime'", "[first,second]"]),
     ("reward.duration_edges=[1,a]", ["reward.duration_edges", "a list of whole numbers"]),
     ("market=eth", ["market='eth'", "market.store"]),
@@ -64,6 +71,23 @@ def test_a_mistake_is_one_line_with_the_field_the_value_and_what_is_allowed(mist
     assert "\n" not in text
     for part in said:
         assert part in text
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_decisions_follow_the_clocks_and_the_cnn_that_are_left(seconds):
+    """On minutes and without a CNN an hour will do; 30 s, of the seconds left out, will not."""
+    left_out = ("ticks", "primary_1s", "reference_1s", "cnn_hidden", "cnn_predictions")
+    schema = StateConfig(without=left_out, decide_every=seconds).build()
+    assert (schema.decision_interval, schema.fast_clock) == (seconds * SECOND, "1m")
+    for refused in (30, 7 * 60):
+        with pytest.raises(ConfigError, match=r"state\.decide_every=.*a multiple of 60 s"):
+            StateConfig(without=left_out, decide_every=refused)
+
+
+def test_a_state_without_any_bars_is_refused():
+    blocks = [b.name for b in StateConfig(schema="eth_minutes").build().blocks if b.clock in CLOCKS]
+    with pytest.raises(ConfigError, match=r"state\.without=.*clock of bars left"):
+        StateConfig(schema="eth_minutes", without=tuple(blocks))
 
 
 @pytest.mark.parametrize(

@@ -421,6 +421,14 @@ def test_days_are_those_with_data_and_enough_behind_them():
     assert full()[2].days() == full()[1][0].second_days()
 
 
+@pytest.mark.parametrize("seconds", [90, 7 * 60])
+def test_decisions_that_do_not_fit_clock_or_day_are_refused_as_the_user_sets_them(seconds):
+    schema, (primary, _), _ = minutes()
+    odd = replace(schema, decision_interval=seconds * SECOND)
+    with pytest.raises(ConfigError, match=rf"state\.decide_every={seconds}\.0 .*60 s that divides"):
+        SegmentBuilder(odd, primary)
+
+
 def test_a_source_without_fast_data_is_an_error_that_says_what_to_import():
     schema, (primary, reference), _ = full()
     with pytest.raises(ApexError, match="no trades or 1s bars"):
