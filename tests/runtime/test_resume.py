@@ -88,7 +88,7 @@ def test_only_lanes_that_go_on_where_they_stood_keep_their_number(
         ("execution.latency", lambda c: changed(c, "execution.latency", 0.5)),
         ("rollout.n_step", lambda c: changed(c, "rollout.n_step", 5)),
         ("rollout.gamma", lambda c: changed(c, "rollout.gamma", 0.9)),
-        ("replay.alpha", lambda c: changed(c, "replay.alpha", 0.0)),
+        ("replay.alpha", lambda c: changed(c, "replay.alpha", 0.3)),
         ("replay.capacity", lambda c: changed(c, "replay.capacity", 40_000)),
     ],
 )  # fmt: skip
