@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from actors.policy import greedy
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_episodes
+from apex_trader.evaluation.encodings import EncodedMarket
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import summarize
 from apex_trader.models.flat import QNetwork
@@ -23,22 +25,15 @@ from apex_trader.trading.config import RewardConfig, TradingConfig
 _BATCH = 512
 
 
-class GreedyPolicy:
-    """Takes the action with the largest Q-value.
+class GreedyAgent(ABC):
+    """Takes the action with the largest Q-value of a market that was encoded somewhere."""
 
-    Rows are encoded on first sight, a stretch of their segment at once, and kept: about 1 KB a
-    row. Stretches that no episode enters are never encoded. The tables' decision rows and the
-    path's are numbered alike, both from the same segments in the same order.
-    """
+    def __init__(self, network: QNetwork, name: str = "agent") -> None:
+        self.name, self.network = name, network.eval()
 
-    def __init__(self, network: QNetwork, tables: MarketTables, name: str = "agent") -> None:
-        self.name = name
-        self.network, self.tables = network.eval(), tables
-        self._first = np.array([*tables.first_row, tables.decisions], np.int64)
-        self._known = np.zeros(tables.decisions, np.bool_)
-        self._codes = torch.empty(
-            (tables.decisions, network.encoder.width), dtype=torch.float32, device=tables.device
-        )
+    @abstractmethod
+    def codes(self, rows: NDArray[np.int64]) -> Tensor:
+        """[k, width] the network's encodings of global rows [k]."""
 
     def act(
         self,
@@ -67,11 +62,44 @@ class GreedyPolicy:
     @torch.inference_mode()
     def q_values(self, rows: NDArray[np.int64], accounts: NDArray[np.float32]) -> Tensor:
         """Q-values [k, actions] at global rows [k] with account features [k, 8]."""
+        z = self.codes(rows)
+        return self.network.q(z, torch.from_numpy(accounts).to(z.device))
+
+
+class EncodedPolicy(GreedyAgent):
+    """The greedy agent on a market that its network has encoded whole."""
+
+    def __init__(self, network: QNetwork, market: EncodedMarket, name: str = "agent") -> None:
+        super().__init__(network, name)
+        self.market = market
+
+    def codes(self, rows: NDArray[np.int64]) -> Tensor:
+        """See ``GreedyAgent.codes``."""
+        return self.market.of(rows)
+
+
+class GreedyPolicy(GreedyAgent):
+    """The greedy agent on tables.
+
+    Rows are encoded on first sight, a stretch of their segment at once, and kept: about 1 KB a
+    row. Stretches that no episode enters are never encoded. The tables' decision rows and the
+    path's are numbered alike, both from the same segments in the same order.
+    """
+
+    def __init__(self, network: QNetwork, tables: MarketTables, name: str = "agent") -> None:
+        super().__init__(network, name)
+        self.tables = tables
+        self._first = np.array([*tables.first_row, tables.decisions], np.int64)
+        self._known = np.zeros(tables.decisions, np.bool_)
+        self._codes = torch.empty(
+            (tables.decisions, network.encoder.width), dtype=torch.float32, device=tables.device
+        )
+
+    def codes(self, rows: NDArray[np.int64]) -> Tensor:
+        """See ``GreedyAgent.codes``."""
         if not self._known[rows].all():
             self._encode(rows[~self._known[rows]])
-        device = self.tables.device
-        z = self._codes.index_select(0, torch.from_numpy(rows).to(device))
-        return self.network.q(z, torch.from_numpy(accounts).to(device))
+        return self._codes.index_select(0, torch.from_numpy(rows).to(self.tables.device))
 
     def _encode(self, rows: NDArray[np.int64]) -> None:
         """Encodes the stretches of ``_BATCH`` rows, counted from each segment's first, of rows."""

@@ -69,11 +69,17 @@ class _Market(NamedTuple):
 class AccountWalk:
     """One account from the first episode to the last, as far as ``go`` was told how to choose.
 
-    starts [e]: first rows of the episodes, ascending. ApexError when there are none.
+    starts [e]: first rows of the episodes, ascending. terms: whether its journal holds the reward
+    terms. ApexError when there are no episodes.
     """
 
     def __init__(
-        self, path: MarketPath, starts: I64, trading: TradingConfig, reward: RewardConfig
+        self,
+        path: MarketPath,
+        starts: I64,
+        trading: TradingConfig,
+        reward: RewardConfig,
+        terms: bool = True,
     ) -> None:
         if not len(starts):
             raise ApexError("the path has no decision to make: choose another period")
@@ -92,7 +98,10 @@ class AccountWalk:
         rewarded = bool(self._weights.pivot_levels.any()) and len(path.events) > 0
         self._held = np.zeros(path.longest_segment if rewarded else 0, np.int8)
         size = int(path.startable.sum()) + len(starts)
-        self._entries, self._terms = np.zeros(size, ENTRY), np.zeros((size, len(TERMS)))
+        self._entries = np.zeros(size, ENTRY)
+        # a single row is written over and over where nobody reads it
+        self._terms = np.zeros((size if terms else 1, len(TERMS)))
+        self._keeps_terms = terms
         #: Number of the episode, entries so far, and the row where no action could be chosen.
         self._state = np.array([0, 0, -1], np.int64)
 
@@ -113,7 +122,8 @@ class AccountWalk:
     def journal(self) -> Journal:
         """All entries so far."""
         count = int(self._state[1])
-        return Journal(self._entries[:count], self._terms[:count])
+        terms = self._terms[:count] if self._keeps_terms else None
+        return Journal(self._entries[:count], terms)
 
 
 @njit(cache=True, nogil=True)
@@ -195,7 +205,7 @@ def _walk(market: _Market, choice: Choice, stop: int, lanes: NDArray[Any],
             return
         wish = wanted[account.position + 1, action]
         booked = advance_lane(market.rows, market.events, lane, held, account, wish, rules, weights,
-                              terms[n])  # fmt: skip
+                              terms[n if len(terms) > 1 else 0])  # fmt: skip
         entry = entries[n]
         entry.action, entry.transactions = action, booked.transactions
         _write(entry, account, row, lane.row, state[0], booked)

@@ -29,6 +29,8 @@ from apex_trader.trading.simulator import Simulator, Step
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
+#: Steps whose entries are joined at a time.
+_AT_ONCE = 1024
 #: Cost of an entry → the account's total of it.
 _COSTS = {"fee": "fee", "slippage": "slippage", "funding": "paid"}
 
@@ -42,16 +44,20 @@ def episode_starts(path: MarketPath) -> I64:
 
 
 def run_continuous(
-    path: MarketPath, policy: Policy, trading: TradingConfig, reward: RewardConfig
+    path: MarketPath,
+    policy: Policy,
+    trading: TradingConfig,
+    reward: RewardConfig,
+    terms: bool = True,
 ) -> Record:
     """One account over the whole path, which must be in time order. Stops at ruin.
 
-    What a kernel can follow (``policies.Planned``) runs in one. Raises ApexError when the path has
-    no decision.
+    What a kernel can follow (``policies.Planned``) runs in one. terms: whether the record holds the
+    reward terms. Raises ApexError when the path has no decision.
     """
     starts = _starts(path)
     if isinstance(policy, Planned):
-        walk = AccountWalk(path, starts, trading, reward)
+        walk = AccountWalk(path, starts, trading, reward, terms)
         walk.go(Choice.of_plan(policy.plan(len(path))), len(path))
         return record_of(walk.journal(), path, trading, policy.name)
     simulator = Simulator(path, trading, reward, lanes=1)
@@ -65,7 +71,9 @@ def run_continuous(
             log.step(_advance(simulator, policy), np.array([number]))
         if log.ruined:
             break
-    return record_of(log.journals()[0], path, trading, policy.name)
+    (journal,) = log.journals()
+    kept = journal if terms else Journal(journal.entries, None)
+    return record_of(kept, path, trading, policy.name)
 
 
 def run_episodes(
@@ -114,20 +122,38 @@ def _advance(simulator: Simulator, policy: Policy) -> Step:
     return simulator.step(actions, idle=True)
 
 
+class _Parts:
+    """Arrays one behind the other; many small ones are joined, since each weighs as much again."""
+
+    def __init__(self) -> None:
+        self._joined: list[NDArray[Any]] = []
+        self._single: list[NDArray[Any]] = []
+
+    def add(self, part: NDArray[Any]) -> None:
+        """The next one."""
+        self._single.append(part)
+        if len(self._single) == _AT_ONCE:
+            self._joined.append(np.concatenate(self._single))
+            self._single.clear()
+
+    def whole(self) -> NDArray[Any]:
+        """All of them."""
+        return np.concatenate([*self._joined, *self._single])
+
+
 class _Log:
     """Collects the steps of all lanes of a simulator that has just been reset."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
         self._books = self._read()
-        self._entries: list[NDArray[Any]] = []
-        self._terms: list[F64] = []
-        self._lanes: list[I64] = []
+        self._entries, self._terms, self._lanes = _Parts(), _Parts(), _Parts()
+        self._last = np.zeros(0, ENTRY)
 
     @property
     def ruined(self) -> bool:
         """The last entry liquidated the account."""
-        return bool(self._entries[-1]["ruined"].any())
+        return bool(self._last["ruined"].any())
 
     def jump(self, change: F64, episode: int) -> None:
         """The only account was carried over a gap; ``change`` [1] of its equity, costs deducted."""
@@ -137,7 +163,7 @@ class _Log:
             entry[kind] = books[total] - self._books[total]
         costs = entry["fee"] + entry["slippage"] + entry["funding"]
         entry["pnl"], entry["jump"], entry["episode"] = change + costs, 1, episode
-        entry["row"] = self._entries[-1]["next_row"]
+        entry["row"] = self._last["next_row"]
         entry["next_row"] = self._simulator.rows
         entry["ruined"] = self._simulator.ended
         self._add(entry, np.zeros((1, len(TERMS))), np.zeros(1, np.int64), books)
@@ -154,20 +180,21 @@ class _Log:
 
     def journals(self) -> list[Journal]:
         """The journal of each lane."""
-        lanes = np.concatenate(self._lanes)
+        lanes = self._lanes.whole()
         order = np.argsort(lanes, kind="stable")
         cuts = np.cumsum(np.bincount(lanes, minlength=self._simulator.lanes))[:-1]
-        entries = np.split(np.concatenate(self._entries)[order], cuts)
-        terms = np.split(np.concatenate(self._terms)[order], cuts)
+        entries = np.split(self._entries.whole()[order], cuts)
+        terms = np.split(self._terms.whole()[order], cuts)
         return [Journal(*both) for both in zip(entries, terms, strict=True)]
 
     def _add(self, entries: NDArray[Any], terms: F64, lanes: I64, books: NDArray[Any]) -> None:
         for name in ("position", "equity", "quantity", "entry_price", "realised"):
             entries[name] = books[name][lanes]
         self._books = books
-        self._entries.append(entries)
-        self._terms.append(terms)
-        self._lanes.append(lanes)
+        self._last = entries
+        self._entries.add(entries)
+        self._terms.add(terms)
+        self._lanes.add(lanes)
 
     def _read(self) -> NDArray[Any]:
         """[L] the accounts, a copy."""

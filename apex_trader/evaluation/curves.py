@@ -69,7 +69,7 @@ def break_even_fee(
     policy = wanted_policy("kept", executed_positions(path, record), Actions.of(trading))
 
     def earned(fee: float) -> float:
-        kept = run_continuous(path, policy, replace(trading, fee=fee), reward)
+        kept = run_continuous(path, policy, replace(trading, fee=fee), reward, terms=False)
         return math.log(max(float(kept.equity[-1]), 1e-300))
 
     if earned(0.0) <= 0.0:

@@ -19,7 +19,7 @@ from apex_trader.trading.rewards import TERMS
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-_WHOLE = ("row", "next_row", "action", "transactions", "episode", "jump", "ruined")
+_PLACES, _SMALL = ("row", "next_row", "episode"), ("action", "transactions", "jump", "ruined")
 _BOOKS = (
     "position", "equity", "pnl", "fee", "slippage", "funding", "quantity", "entry_price",
     "realised",
@@ -28,16 +28,20 @@ _BOOKS = (
 #: next_row: global rows that it leads from and to. position, equity, quantity, entry_price,
 #: realised: the account's after it. pnl (before costs), fee, slippage, funding: of it, in quote
 #: currency. ruined: 1 when it liquidated the account.
-ENTRY = np.dtype([(n, np.int64) for n in _WHOLE] + [(n, np.float64) for n in _BOOKS])
+ENTRY = np.dtype(
+    [(n, np.float64) for n in _BOOKS]
+    + [(n, np.int32) for n in _PLACES]
+    + [(n, np.int8) for n in _SMALL]
+)
 
 
 @dataclass(frozen=True)
 class Journal:
     """Entries [n] of dtype ENTRY of one account in time order, and reward terms [n, T] of each
-    (zero in a jump)."""
+    (zero in a jump); None where nobody asked for them."""
 
     entries: NDArray[Any]
-    terms: F64
+    terms: F64 | None
 
 
 def exit_costs(quantity: float, log_price: float, rules: Rules) -> F64:
@@ -53,7 +57,7 @@ def record_of(journal: Journal, path: MarketPath, trading: TradingConfig, name: 
 
     Costs of a jump join the step behind it; where the jump ruined the account, the one before.
     """
-    entries, start = journal.entries, trading.initial_equity
+    entries, terms, start = journal.entries, journal.terms, trading.initial_equity
     step = np.flatnonzero(entries["jump"] == 0)
     # the step that each entry counts for
     owner = np.minimum(np.searchsorted(step, np.arange(len(entries))), len(step) - 1)
@@ -79,12 +83,12 @@ def record_of(journal: Journal, path: MarketPath, trading: TradingConfig, name: 
         position=position,
         equity=equity / start,
         gross=gained,
-        fee=costs[0],
-        slippage=costs[1],
-        funding=costs[2],
+        fee=costs[0].copy(),
+        slippage=costs[1].copy(),
+        funding=costs[2].copy(),
         traded=steps["transactions"] > 0,
         episode=steps["episode"].astype(np.int32),
-        terms={term: journal.terms[step, i] for i, term in enumerate(TERMS)},
-        trips=round_trips(entries, rows, start, float(left.sum())),
+        terms={} if terms is None else {term: terms[step, i] for i, term in enumerate(TERMS)},
+        trips=round_trips(entries, rows, start, float(left.sum())).copy(),
         ruined=bool(entries["ruined"][-1]),
     )

@@ -109,14 +109,6 @@ def learn_day(
         model.learn(gather(tables, torch.from_numpy(rows)).numpy(), moves[rows])
 
 
-def expected_moves(model: LogisticMarket, tables: MarketTables, path: MarketPath) -> F64:
-    """[n] expected log return at every row that a decision can be made at, elsewhere NaN."""
-    found = np.full(len(path), np.nan)
-    for rows in _batches(np.flatnonzero(path.startable)):
-        found[rows] = model.expected(gather(tables, torch.from_numpy(rows)).numpy())
-    return found
-
-
 def _batches(rows: I64) -> Iterator[I64]:
     for start in range(0, len(rows), BATCH):
         yield rows[start : start + BATCH]

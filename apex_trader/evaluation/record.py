@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ class Record:
     fee, slippage, funding [n]: costs of the step, as shares of the episode's starting equity. The
     last step's equity, fee and slippage hold the exit of a position that is still open there.
     traded [n]: an order was filled. episode [n]: number of the episode.
-    terms: reward terms of the step by name, [n] each. Costs of a gap that a position is carried
-    over are in the step after it. trips: round trips, records of dtype ``trips.TRIP``. ruined: the
-    account was liquidated in the last step, and traded no more.
+    terms: reward terms of the step by name, [n] each, none where nobody asked. Costs of a gap
+    that a position is carried over are in the step after it. trips: round trips, records of dtype
+    ``trips.TRIP``. ruined: the account was liquidated in the last step, and traded no more.
     """
 
     name: str
@@ -48,6 +48,18 @@ class Record:
     def __len__(self) -> int:
         return len(self.ts)
 
+    def beside(self, other: Record) -> Record:
+        """Itself, its columns that equal the other's being the other's: records of one period share
+        their times, prices and most costs that nobody paid."""
+        names = [field.name for field in fields(self) if field.name not in ("name", "terms")]
+        mine = {name: getattr(self, name) for name in names}
+        shared = {
+            name: getattr(other, name)
+            for name, value in mine.items()
+            if isinstance(value, np.ndarray) and _same(value, getattr(other, name))
+        }
+        return replace(self, **shared)
+
     def daily_returns(self) -> tuple[I64, F64]:
         """(UTC days, net return of each); a day without decisions is not listed."""
         days = self.ts // DAY * DAY
@@ -55,3 +67,12 @@ class Record:
         last = np.append(first[1:], len(days)) - 1
         start = np.concatenate([[1.0], self.equity[last[:-1]]])
         return unique, self.equity[last] / start - 1.0
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Of the same type and bits, −0 and NaN told apart from what they equal."""
+    return (
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and bool((one.view(np.uint8) == other.view(np.uint8)).all())
+    )

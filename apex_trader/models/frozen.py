@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,13 @@ class FrozenExtractor:
         count: int,
         batch: int = 512,
         wanted: NDArray[np.bool_] | None = None,
+        pool: Executor | None = None,
     ) -> Tensor:
         """CNN rows of decision rows [first, first + count): float16 [count, 2, 528].
 
         Axis 1: the market as it is, and mirrored. Computed in batches on the tables' device.
         wanted [count]: batches without a wanted row are left NaN, so that a use of one shows.
+        pool: where batches are computed beside each other.
 
         Raises:
             MismatchError: the tables' schema is another one.
@@ -93,15 +96,24 @@ class FrozenExtractor:
         device = tables.device
         self.network.to(device)
         out = torch.full((count, 2, ROW_SIZE), torch.nan, dtype=torch.float16, device=device)
-        for start in range(0, count, batch):
-            stop = min(start + batch, count)
-            if wanted is not None and not wanted[start:stop].any():
-                continue
-            rows = torch.arange(first + start, first + stop, device=device)
-            for side, output in enumerate(both_sides(self.network, tables, rows)):
-                out[start:stop, side] = output.rows().half()
-            self._check_finite(out[start:stop], first + start)
+        starts = [
+            start for start in range(0, count, batch)
+            if wanted is None or wanted[start : start + batch].any()
+        ]  # fmt: skip
+
+        def compute(start: int) -> None:
+            self._compute(tables, first + start, out[start : start + batch])
+
+        for _ in (map if pool is None else pool.map)(compute, starts):
+            pass
         return out
+
+    @torch.inference_mode()
+    def _compute(self, tables: MarketTables, first: int, out: Tensor) -> None:
+        rows = torch.arange(first, first + len(out), device=tables.device)
+        for side, output in enumerate(both_sides(self.network, tables, rows)):
+            out[:, side] = output.rows().half()
+        self._check_finite(out, first)
 
     def _check_finite(self, rows: Tensor, first: int) -> None:
         finite = torch.isfinite(rows).flatten(1).all(1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.assessment import (
@@ -36,7 +38,7 @@ from apex_trader.evaluation.curves import (
     refilled,
 )
 from apex_trader.evaluation.ledger import Trial, common_days, distinct
-from apex_trader.evaluation.logistic import LogisticMarket, expected_moves, learn_day
+from apex_trader.evaluation.logistic import LogisticMarket, learn_day
 from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.evaluation.optimum import optimum_baselines
 from apex_trader.evaluation.optimum.baselines import FILTER, ORACLE
@@ -49,11 +51,12 @@ from apex_trader.evaluation.sharpe import annual_sharpe, sharpe_statistics
 from apex_trader.evaluation.statistics import summarize
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
-from apex_trader.state.gather import MarketTables
+from apex_trader.runtime.market_data import MarketData, day_tables
 from apex_trader.time import HOUR, SECOND
 from apex_trader.trading.config import TradingConfig
 from apex_trader.trading.path import MarketPath
+
+F64 = NDArray[np.float64]
 
 #: Stream of the run's seed that evaluation draws from, beside those of ``parts``.
 _STREAM = 100
@@ -111,19 +114,18 @@ class Baselines:
 def run_baselines(
     config: Config,
     data: MarketData,
-    training_days: Sequence[int],
-    extractor: FrozenExtractor | None,
-    tables: MarketTables,
+    logistic: Logistic,
+    moves: F64 | None,
     path: MarketPath,
     agent: Record,
     trading: TradingConfig,
 ) -> Baselines:
-    """Every baseline that the market allows, on a path whose rows are numbered as the tables'.
+    """Every baseline that the market allows; their records hold no reward terms.
 
-    training_days: µs, of the agent, for the logistic regression. agent: its record, for the random
-    account.
+    moves [n]: what the logistic regression expects at each row of the path, None without one.
+    agent: its record, for the random account.
     """
-    notes: list[str] = []
+    notes = list(logistic.notes)
     evaluation = config.evaluation
     cross = CrossConfig(
         round(evaluation.average_fast * HOUR), round(evaluation.average_slow * HOUR)
@@ -135,12 +137,9 @@ def run_baselines(
         PIVOT_TREND: "goes with the trend of confirmed pivots of levels 2 to 4",
         RANDOM: "trades as often and as long as the agent, at random times and sides",
     }
-    try:
-        moves, text = _logistic(config, data, training_days, extractor, tables, path)
+    if moves is not None:
         policies.append(expected_move_policy(LOGISTIC, moves, trading))
-        words[LOGISTIC] = text
-    except _Without as without:
-        notes += without.notes
+        words[LOGISTIC] = logistic.words
     try:
         policies += optimum_baselines(
             path, data.builder.primary, data.builder.reference, trading, data.builder.fills,
@@ -149,50 +148,58 @@ def run_baselines(
     except ApexError as error:
         notes.append(f"No optimum to compare with: {error}")
     words[_HINDSIGHT] = "the best that could have been made of the period, its prices known"
-    records = [run_continuous(path, policy, trading, config.reward) for policy in policies]
+    records = [
+        run_continuous(path, policy, trading, config.reward, terms=False).beside(agent)
+        for policy in policies
+    ]
     return Baselines(records, policies, words, notes)
 
 
-class _Without(Exception):
-    """There is no such baseline; ``notes`` say why, or nothing where nobody wanted it."""
+@dataclass(frozen=True)
+class Logistic:
+    """The logistic regression: fitted, and in words; without a model, notes say why, or nothing
+    where nobody wanted it."""
 
-    def __init__(self, *notes: str) -> None:
-        self.notes = list(notes)
-        super().__init__(*notes)
+    model: LogisticMarket | None = None
+    words: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def _logistic(
+def learn_logistic(
     config: Config,
     data: MarketData,
     training_days: Sequence[int],
     extractor: FrozenExtractor | None,
-    tables: MarketTables,
-    path: MarketPath,
-) -> tuple[np.ndarray, str]:
-    """([n] expected moves, words)."""
+    pool: Executor,
+) -> Logistic:
+    """Fit it on some of the agent's training days (µs), one after another; pool: computes."""
     wanted = config.evaluation.logistic_days
     if not wanted:
-        raise _Without
+        return Logistic()
     known = set(data.builder.days())
     days = [day for day in training_days if day in known]
     if not days:
-        raise _Without("No logistic regression: the agent's training days are not in this market.")
+        return Logistic(notes=(
+            "No logistic regression: the agent's training days are not in this market.",
+        ))  # fmt: skip
     chosen = [days[i] for i in np.unique(np.linspace(0, len(days) - 1, wanted).round().astype(int))]
     horizon = config.evaluation.logistic_horizon
     model = LogisticMarket(data.schema.market_size, horizon, config.seed)
-    cnn, random = CnnRows(extractor), random_of(config, 1)
+    random = random_of(config, 1)
     for day in random.permutation(chosen).tolist():
         segment = data.builder.build(day)
-        day_tables = tables_with_cnn([segment], data.schema, [cnn.of(segment)], cnn.version)
-        learn_day(model, day_tables, MarketPath.from_segments([segment]), random)
+        tables = day_tables(segment, data.schema, extractor, pool)
+        learn_day(model, tables, MarketPath.from_segments([segment]), random)
     if not model.rows:
-        raise _Without("No logistic regression: no order would have filled on its training days.")
+        return Logistic(notes=(
+            "No logistic regression: no order would have filled on its training days.",
+        ))  # fmt: skip
     interval = data.schema.decision_interval / SECOND
-    text = (
+    words = (
         f"logistic regression on the agent's state, {horizon} decisions ({horizon * interval:g} s) "
         f"ahead, fitted on {model.rows:,} decisions of {len(chosen)} of its training days"
     )
-    return expected_moves(model, tables, path), text
+    return Logistic(model, words)
 
 
 def assess(
@@ -275,7 +282,7 @@ def _adverse(
         figures = {"agent": summarize(by_scenario[name])}
         for policy in baselines.policies:
             if isinstance(policy, Planned) and policy.name not in _PLANNED_FOR_COSTS:
-                record = run_continuous(path, policy, dear, config.reward)
+                record = run_continuous(path, policy, dear, config.reward, terms=False)
                 figures[policy.name] = summarize(record)
         found[name] = figures
     return found

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from actors.evaluation import GreedyPolicy
+from actors.evaluation import EncodedPolicy
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of
 from apex_trader.evaluation.confidence.confidence import (
@@ -27,7 +28,8 @@ from apex_trader.evaluation.confidence.confidence import (
 from apex_trader.evaluation.confidence.orders import collect_orders
 from apex_trader.runtime.confidence import conditions, order_features, random_of
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.judge import Agent, market_of, network_of
+from apex_trader.runtime.judge import Agent, cores, network_of
+from apex_trader.runtime.judged_market import read_market
 from apex_trader.runtime.market_data import MarketData
 from apex_trader.runtime.periods import days_text
 from apex_trader.runtime.run_folder import RunFolder
@@ -60,14 +62,17 @@ def calibrate_agent(
     days = data.periods.calibration
     if reason := unfit_days(days, agent):
         return Uncalibrated(f"confidence is not calibrated: {reason}")
-    segments, tables = market_of(data, agent, data.numbers(days))
-    if not any(bool((s.outcomes.next_row >= 0).any()) for s in segments):
-        return Uncalibrated(
-            f"confidence is not calibrated: nothing can be decided on {days_text(days)}"
-        )
-    policy = GreedyPolicy(network_of(config, data, agent), tables)
-    features = order_features(config, trading)
-    orders = collect_orders(path_of(segments), policy, features, config.reward)
+    network = network_of(config, data, agent)
+    with ThreadPoolExecutor(cores()) as pool:
+        numbers = data.numbers(days)
+        segments, market = read_market(data, agent.extractor, network, numbers, pool)
+    with market:
+        if not any(bool((s.outcomes.next_row >= 0).any()) for s in segments):
+            return Uncalibrated(
+                f"confidence is not calibrated: nothing can be decided on {days_text(days)}"
+            )
+        policy, features = EncodedPolicy(network, market), order_features(config, trading)
+        orders = collect_orders(path_of(segments), policy, features, config.reward)
     return calibrate(
         orders, config.confidence, belongs(data, agent), conditions(config, trading),
         random_of(config),

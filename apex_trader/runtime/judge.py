@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actors.evaluation import GreedyPolicy
+from actors.evaluation import EncodedPolicy
 from apex_trader.evaluation.assessment import Assessment
 from apex_trader.evaluation.backtest import path_of
 from apex_trader.evaluation.confidence.confidence import Calibrated, Uncalibrated
 from apex_trader.evaluation.confidence.judgement import ConfidenceJudgement
+from apex_trader.evaluation.encodings import Look
 from apex_trader.evaluation.ledger import Trial
+from apex_trader.evaluation.logistic import LogisticMarket
 from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import MIN_DAYS, summarize
@@ -26,23 +29,25 @@ from apex_trader.models.dueling import DuelingQNetwork
 from apex_trader.models.flat import QNetwork
 from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.agent_walk import walk_agent
-from apex_trader.runtime.assess import assess, run_baselines, scenarios_of
+from apex_trader.runtime.assess import assess, learn_logistic, run_baselines, scenarios_of
 from apex_trader.runtime.confidence import judged_confidence
 from apex_trader.runtime.config import Config
-from apex_trader.runtime.market_data import CnnRows, MarketData, tables_with_cnn
+from apex_trader.runtime.judged_market import StateCheck, read_market
+from apex_trader.runtime.market_data import MarketData
 from apex_trader.runtime.parts import judged_network
 from apex_trader.runtime.periods import days_text
 from apex_trader.runtime.trials import Looks
-from apex_trader.state.gather import MarketTables
+from apex_trader.state.coverage import BlockReport
 from apex_trader.state.segment import Segment
 from apex_trader.time import format_date
 from apex_trader.trading.config import TradingConfig
 from apex_trader.trading.path import MarketPath
 
-#: Units of progress that ``judge`` counts, and those of them for segments and their CNN rows.
-JUDGE_STEPS, _BUILDING, _WALKING = 100.0, 40.0, 40.0
-#: Of the first, those for the segments alone.
-_TABLES = 5.0
+F64 = NDArray[np.float64]
+
+#: Units of progress that ``judge`` counts, and those of them for the logistic regression's days,
+#: for the days judged, and for the accounts.
+JUDGE_STEPS, _LEARNING, _READING, _WALKING = 100.0, 10.0, 65.0, 5.0
 #: Share of decisions below which a period is not said to have been judged in whole.
 _WHOLE = 0.95
 #: How the warning begins that days were used before they were judged.
@@ -75,7 +80,9 @@ class Agent:
 class Judgement:
     """The agent's and the baselines' records and figures under the same fills and costs.
 
-    notes: sentences that a reader of the figures must not miss. confidence: what it was worth here,
+    segments: those judged, in time order, ``lean``. coverage, cnn: what of their states was there,
+    block by block, and whether CNN rows were wherever something could be decided. notes: sentences
+    that a reader of the figures must not miss. confidence: what it was worth here,
     or why there is none; None where nobody asked. The gated agent is the second record then.
     assessment: what the figures are worth. looks: what the ledger knew of the days before; None
     where it was not asked.
@@ -84,7 +91,8 @@ class Judgement:
     records: list[Record]
     figures: dict[str, dict[str, float]]
     segments: list[Segment]
-    tables: MarketTables
+    coverage: tuple[BlockReport, ...]
+    cnn: bool
     notes: list[str]
     confidence: ConfidenceJudgement | Uncalibrated | None = None
     assessment: Assessment | None = None
@@ -107,27 +115,36 @@ def judge(
     with a gated account. trials: of the ledger, this run's among them. Raises ApexError when
     nothing can be decided in the period.
     """
-    segments, tables = market_of(data, agent, numbers, advance)
-    path = path_of(segments)
-    network = network_of(config, data, agent)
-    scenarios = scenarios_of(config, data, path, trading)
-    accounts = walk_agent(
-        network, tables, scenarios.accounts, config.reward, _cores(),
-        lambda share: advance(_BUILDING + _WALKING * share),
-    )  # fmt: skip
+    network, check = network_of(config, data, agent), StateCheck(data.schema)
     training = agent.days.get("agent", data.periods.agent)
-    advance(_BUILDING + _WALKING)
+    with ThreadPoolExecutor(cores()) as pool:
+        logistic = learn_logistic(config, data, training, agent.extractor, pool)
+        advance(_LEARNING)
+        expected = _Expected(logistic.model)
+        segments, market = read_market(
+            data, agent.extractor, network, numbers, pool, check, expected.look,
+            lambda share: advance(_LEARNING + _READING * share),
+        )  # fmt: skip
+        with market:
+            path = path_of(segments)
+            scenarios = scenarios_of(config, data, path, trading)
+            accounts = walk_agent(
+                network, market, scenarios.accounts, config.reward, pool,
+                lambda share: advance(_LEARNING + _READING + _WALKING * share),
+            )  # fmt: skip
+            judged: ConfidenceJudgement | Uncalibrated | None = None
+            if isinstance(confidence, Calibrated):
+                greedy = EncodedPolicy(network, market)
+                judged = judged_confidence(config, trading, confidence, greedy, path)
+            else:
+                judged = confidence
+    advance(_LEARNING + _READING + _WALKING)
     baselines = run_baselines(
-        config, data, training, agent.extractor, tables, path, accounts[0], trading
+        config, data, logistic, expected.moves(path), path, accounts[0], trading
     )
     records = [accounts[0], *baselines.records]
-    judged: ConfidenceJudgement | Uncalibrated | None = None
-    if isinstance(confidence, Calibrated):
-        greedy = GreedyPolicy(network, tables)
-        judged = judged_confidence(config, trading, confidence, greedy, path)
+    if isinstance(judged, ConfidenceJudgement):
         records.insert(1, judged.record)
-    else:
-        judged = confidence
     figures = {record.name: summarize(record) for record in records}
     notes = [
         *in_sample(agent, [segment.day for segment in segments]),
@@ -139,7 +156,9 @@ def judge(
     ]
     chosen_on = agent.days.get("validation", data.periods.validation)
     assessment = assess(config, path, scenarios, accounts, baselines, trials, chosen_on)
-    return Judgement(records, figures, segments, tables, notes, judged, assessment)
+    return Judgement(
+        records, figures, segments, check.report(), check.cnn, notes, judged, assessment
+    )
 
 
 def account_on(
@@ -150,36 +169,46 @@ def account_on(
     trading: TradingConfig,
 ) -> tuple[MarketPath, Record]:
     """The agent alone over segments, one continuous account. Errors as in ``judge``."""
-    segments, tables = market_of(data, agent, numbers)
-    path, network = path_of(segments), network_of(config, data, agent)
-    scenario = Scenario("agent", path, trading)
-    return path, walk_agent(network, tables, [scenario], config.reward, _cores())[0]
+    network = network_of(config, data, agent)
+    with ThreadPoolExecutor(cores()) as pool:
+        segments, market = read_market(data, agent.extractor, network, numbers, pool)
+        with market:
+            path = path_of(segments)
+            scenario = Scenario("agent", path, trading)
+            return path, walk_agent(network, market, [scenario], config.reward, pool)[0]
 
 
-def _cores() -> int:
+class _Expected:
+    """What the logistic regression expects, written down as states pass by."""
+
+    def __init__(self, model: LogisticMarket | None) -> None:
+        self._model = model
+        self._parts: dict[int, F64] = {}
+
+    @property
+    def look(self) -> Look | None:
+        """For ``read_market``."""
+        return self._look if self._model is not None else None
+
+    def moves(self, path: MarketPath) -> F64 | None:
+        """[n] at every row that a decision can be made at, elsewhere NaN; None without a model."""
+        if self._model is None:
+            return None
+        found = np.full(len(path), np.nan)
+        for first, part in self._parts.items():
+            found[first : first + len(part)] = part
+        found[~path.startable] = np.nan
+        return found
+
+    def _look(self, first: int, states: NDArray[np.float32]) -> None:
+        assert self._model is not None
+        self._parts[first] = self._model.expected(states)
+
+
+def cores() -> int:
     """Stretches to encode at once: as many as there are cores left by torch, few enough that their
-    tables are small."""
+    states are small."""
     return max(1, min(4, len(os.sched_getaffinity(0)) // torch.get_num_threads()))
-
-
-def market_of(
-    data: MarketData,
-    agent: Agent,
-    numbers: Sequence[int],
-    advance: Callable[[float], None] = lambda done: None,
-) -> tuple[list[Segment], MarketTables]:
-    """Segments by number, in time order, and their tables with the agent's CNN rows."""
-    segments, cnn = [], CnnRows(agent.extractor)
-    for done, number in enumerate(sorted(numbers, key=lambda n: data.registry.days[n])):
-        advance(_TABLES * done / len(numbers))
-        segments.append(data.segment(number))
-
-    def rows() -> Iterator[NDArray[np.float16] | None]:
-        for done, segment in enumerate(segments):
-            advance(_TABLES + (_BUILDING - _TABLES) * done / len(numbers))
-            yield cnn.of(segment)
-
-    return segments, tables_with_cnn(segments, data.schema, rows(), cnn.version)
 
 
 def network_of(config: Config, data: MarketData, agent: Agent) -> QNetwork:

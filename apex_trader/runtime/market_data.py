@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,15 @@ class MarketData:
             self._segments.popitem(last=False)
         return self._segments[number]
 
+    def passing(self, numbers: Sequence[int]) -> Iterator[Segment]:
+        """Segments by number, in time order, built one after another; none is kept here, and those
+        that were go first. MismatchError as in ``segment``."""
+        self._segments.clear()
+        for number in sorted(numbers, key=lambda n: self.registry.days[n]):
+            segment = self.builder.build(self.registry.days[number])
+            self.registry.record(number, segment.key)
+            yield segment
+
     def notes(self) -> list[str]:
         """What a reader of this market's results must know."""
         notes = []
@@ -226,4 +236,16 @@ def tables_with_cnn(
         for first, part in zip(tables.first_row, rows, strict=True):
             assert part is not None
             tables.write_cnn(first, part, version)
+    return tables
+
+
+def day_tables(
+    segment: Segment, schema: Schema, extractor: FrozenExtractor | None, pool: Executor
+) -> MarketTables:
+    """Tables of one segment, CNN rows where something can be decided; computed in ``pool``."""
+    tables = MarketTables.from_segments([segment], schema)
+    if extractor is not None:
+        wanted = segment.decisions.decidable
+        rows = extractor.rows(tables, 0, segment.rows, wanted=wanted, pool=pool)
+        tables.write_cnn(0, rows, extractor.version)
     return tables

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
 from apex_trader.evaluation.report import ReportData, Section, render, sections_of
 from apex_trader.evaluation.report.band import band_of
@@ -24,9 +21,8 @@ from apex_trader.runtime.reproduction import reproduction
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.seeds import seeds_of
 from apex_trader.runtime.trials import Looks
-from apex_trader.state.coverage import BlockReport, column_report
-from apex_trader.state.gather import MarketTables
-from apex_trader.state.schema import Block, Schema
+from apex_trader.state.coverage import BlockReport
+from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 from apex_trader.time import format_time
 from apex_trader.trading.actions import Actions
@@ -38,8 +34,6 @@ CURVES = (
     "actors/episode_profit", "learner/policy_lag_mean", "replay/size",
     "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
 )  # fmt: skip
-#: CNN rows that are looked at together: so many fit into a few megabytes.
-_AT_ONCE = 4096
 #: What the report draws of the run's random numbers, beside the parts of ``assess``.
 _BAND = 10
 
@@ -67,12 +61,7 @@ def report_of(
 ) -> ReportData:
     """Everything that a report shows of a judgement; run: whose agent was judged."""
     segments, record = judgement.segments, judgement.records[0]
-    coverage = block_counts(
-        column_report(segments, data.schema),
-        data.schema,
-        judgement.tables,
-        np.concatenate([segment.decisions.decidable for segment in segments]),
-    )
+    coverage = block_counts(judgement.coverage, data.schema, judgement.cnn)
     found = judgement.assessment
     block = found.bootstrap.block if found is not None else None
     return ReportData(
@@ -108,12 +97,12 @@ def history_of(looks: Looks | None) -> History | None:
 
 
 def block_counts(
-    reports: Sequence[BlockReport],
-    schema: Schema,
-    tables: MarketTables,
-    decidable: NDArray[np.bool_],
+    reports: Sequence[BlockReport], schema: Schema, cnn: bool
 ) -> dict[str, tuple[int, int, int]]:
-    """Block → (required, delivered, cannot be provided) features, in the schema's order."""
+    """Block → (required, delivered, cannot be provided) features, in the schema's order.
+
+    cnn: whether CNN rows are there wherever a decision can be made.
+    """
     by_name = {report.name: report for report in reports}
     counts = {}
     for block in schema.blocks:
@@ -122,19 +111,9 @@ def block_counts(
             lacking = sum(c.cannot_provide for c in columns)
             there = sum(c.present > 0 for c in columns)
         else:
-            lacking, there = 0, _cnn_columns(tables, block, decidable)
+            lacking, there = 0, block.width if cnn else 0
         counts[block.name] = (block.size, there * block.window, lacking * block.window)
     return counts
-
-
-def _cnn_columns(tables: MarketTables, block: Block, decidable: NDArray[np.bool_]) -> int:
-    """Columns of a CNN block that hold numbers wherever a decision can be made."""
-    if tables.cnn is None:
-        return 0
-    rows = torch.from_numpy(np.flatnonzero(decidable))
-    parts = (tables.cnn[rows[k : k + _AT_ONCE]] for k in range(0, len(rows), _AT_ONCE))
-    whole = all(bool(part.isfinite().all()) for part in parts)
-    return block.width if whole else 0
 
 
 def facts(

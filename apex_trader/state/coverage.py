@@ -73,31 +73,47 @@ def column_report(
     Segments are read one at a time, so an iterator over a long history needs little memory.
     ApexError when there is no segment.
     """
-    blocks = [b for b in schema.blocks if b.clock in CLOCKS]
-    tallies = {block.name: _Tally(block) for block in blocks}
-    coverage, decided = [], []
+    count = ColumnCount(schema, sample)
     for segment in segments:
+        count.add(segment, MarketTables.from_segments([segment], schema))
+    return count.report()
+
+
+class ColumnCount:
+    """``column_report`` of segments that pass by with their tables, one after another."""
+
+    def __init__(self, schema: Schema, sample: int = 48) -> None:
+        self._schema, self._sample = schema, sample
+        self._tallies = [_Tally(b) for b in schema.blocks if b.clock in CLOCKS]
+        self._coverage: list[NDArray[np.float32]] = []
+        self._decided: list[Bool] = []
+
+    def add(self, segment: Segment, tables: MarketTables) -> None:
+        """The next segment and its own tables alone."""
         known = segment.decisions
-        coverage.append(known.coverage)
-        decided.append(known.coverage[known.decidable])
-        tables = MarketTables.from_segments([segment], schema)
-        rows = _spread(np.flatnonzero(known.decidable), sample)
-        for tally in tallies.values():
+        self._coverage.append(known.coverage)
+        self._decided.append(known.decidable)
+        rows = _spread(np.flatnonzero(known.decidable), self._sample)
+        for tally in self._tallies:
             tally.add(segment, tables, rows)
-    if not coverage:
-        raise ApexError("there is no segment to report on: choose days with market data")
-    means = _column_means(coverage), _column_means(decided)
-    place = {block.name: i for i, block in enumerate(schema.blocks)}
-    return tuple(
-        BlockReport(
-            block.name,
-            block.size,
-            float(means[0][place[block.name]]),
-            float(means[1][place[block.name]]),
-            tallies[block.name].report(),
+
+    def report(self) -> tuple[BlockReport, ...]:
+        """Of all that were added. ApexError when there was none."""
+        if not self._coverage:
+            raise ApexError("there is no segment to report on: choose days with market data")
+        decided = [c[d] for c, d in zip(self._coverage, self._decided, strict=True)]
+        means = _column_means(self._coverage), _column_means(decided)
+        place = {block.name: i for i, block in enumerate(self._schema.blocks)}
+        return tuple(
+            BlockReport(
+                tally.block.name,
+                tally.block.size,
+                float(means[0][place[tally.block.name]]),
+                float(means[1][place[tally.block.name]]),
+                tally.report(),
+            )
+            for tally in self._tallies
         )
-        for block in blocks
-    )
 
 
 class _Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from actors.evaluation import GreedyPolicy
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_continuous
+from apex_trader.evaluation.encodings import EncodedMarket, encoded
 from apex_trader.evaluation.network_walk import Scenario, walk_network
 from apex_trader.market.history import StoreSource
 from apex_trader.market.store import MarketStore
@@ -57,7 +59,10 @@ def test_it_trades_as_the_policy_that_asks_the_network_each_time(days, network, 
     path, tables = path_of(segments), MarketTables.from_segments(segments, schema)
     base = TradingConfig(initial_equity=1e6)
     scenarios = [Scenario("base", path, base), Scenario("dear", path, replace(base, fee=0.001))]
-    found = walk_network(network, tables, scenarios, REWARD, threads)
+    with ThreadPoolExecutor(threads) as pool:
+        market = encoded(network, tables, path.startable, pool)
+        found = walk_network(network, market, scenarios, REWARD, pool)
+        market.close()
     assert [record.name for record in found] == ["base", "dear"]
     for record, scenario in zip(found, scenarios, strict=True):
         slow = run_continuous(path, GreedyPolicy(network, tables), scenario.trading, REWARD)
@@ -68,12 +73,12 @@ def test_it_trades_as_the_policy_that_asks_the_network_each_time(days, network, 
 
 
 def test_weights_that_are_no_numbers_are_named(days, network):
-    schema, segments = days
+    schema, _ = days
     broken = DuelingQNetwork(schema, 3, DuelingConfig(
         encoder=EncoderConfig(stack=StackConfig(strides=(8,), channels=(4,), features=8),
                               vector_features=8, fusion=16, width=8), hidden=16))  # fmt: skip
     with torch.no_grad():
         broken.value.bias.fill_(float("nan"))
-    tables = MarketTables.from_segments(segments, schema)
-    with pytest.raises(ApexError, match=r"value\.bias has none: training diverged"):
-        walk_network(broken, tables, [Scenario("a", path_of(segments), TradingConfig())], REWARD)
+    match = r"value\.bias has none: training diverged"
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ApexError, match=match):
+        EncodedMarket(broken, pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from actors.evaluation import GreedyPolicy
 from apex_trader.evaluation.backtest import path_of, run_continuous
+from apex_trader.evaluation.encodings import encoded
 from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.models.flat import FlatQNetwork, QNetwork
 from apex_trader.runtime.agent_walk import walk_agent
@@ -55,7 +57,8 @@ def test_each_scenario_is_the_account_that_a_backtest_walks(kind: str, walked: A
     dear = replace(data.trading, fee=0.001)
     scenarios = [Scenario("agent", path, data.trading), Scenario("10 bp", path, dear)]
     shares: list[float] = []
-    records = walk_agent(network, tables, scenarios, data.config.reward, 1, shares.append)
+    with ThreadPoolExecutor(1) as pool, encoded(network, tables, path.startable, pool) as market:
+        records = walk_agent(network, market, scenarios, data.config.reward, pool, shares.append)
     assert [record.name for record in records] == ["agent", "10 bp"]
     assert shares == sorted(shares)
     policy = GreedyPolicy(network, tables)

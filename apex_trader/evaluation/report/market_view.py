@@ -17,7 +17,7 @@ F64 = NDArray[np.float64]
 I8 = NDArray[np.int8]
 I64 = NDArray[np.int64]
 
-_MINUTES = "primary_1m"
+MINUTES = "primary_1m"
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -92,7 +92,7 @@ def market_view(segments: Sequence[Segment], schema: Schema, agent: Record) -> M
 
 def candles_of(segments: Sequence[Segment], schema: Schema) -> Candles:
     """Minute candles of the days: the state's own bars, or the prices at decisions without them."""
-    parts = [_bars(s, schema) if schema.has(_MINUTES) else _marks(s) for s in segments]
+    parts = [_bars(s, schema) if schema.has(MINUTES) else _marks(s) for s in segments]
     ts = np.concatenate([part.ts for part in parts])
     prices = [np.concatenate([getattr(part, name) for part in parts]) for name in _PRICES]
     return Candles(MINUTE, ts, *prices)
@@ -134,8 +134,8 @@ def _bars(segment: Segment, schema: Schema) -> Candles:
     # a bar is new to the first decision that sees it; its close is that decision's minute
     opens = decisions.ts[first] // MINUTE * MINUTE - MINUTE
     day = (rows >= 0) & (opens >= segment.day)
-    names = [column.name for column in schema.block(_MINUTES).columns]
-    table = segment.tables[_MINUTES][rows[day]].astype(np.float64)
+    names = [column.name for column in schema.block(MINUTES).columns]
+    table = segment.tables[MINUTES][rows[day]].astype(np.float64)
     prices = [np.exp(table[:, names.index(name)] + base) for name in _PRICES]
     there = np.isfinite(prices[3])
     return Candles(MINUTE, opens[day][there], *(price[there] for price in prices))
