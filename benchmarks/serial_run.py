@@ -41,7 +41,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("evaluations", SerialRun, "_evaluate"),
     ("checkpoints", SerialRun, "_save"),
     ("test days", train, "finish"),
-    ("  backtests", judge, "walk_network"),
+    ("  accounts of the agent", judge, "walk_agent"),
     ("  report", train, "write_report"),
     ("any: greedy decisions", GreedyPolicy, "act"),
     ("any: simulator steps", Simulator, "step"),

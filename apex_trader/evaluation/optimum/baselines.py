@@ -17,6 +17,7 @@ from apex_trader.evaluation.optimum.planted import Hidden, PlantedOptimum
 from apex_trader.evaluation.optimum.policy import TablePolicy, best_actions
 from apex_trader.evaluation.optimum.prints import Prints
 from apex_trader.evaluation.optimum.regimes import RegimesOptimum
+from apex_trader.evaluation.optimum.tables import by_stretch
 from apex_trader.market.fills import FillConfig
 from apex_trader.market.source import MarketInfo, MarketSource
 from apex_trader.market.synthetic import hidden as hidden_state
@@ -58,8 +59,9 @@ def oracle_policy(
     optimum: PlantedOptimum, path: MarketPath, columns: Mapping[str, Mapping[str, Any]]
 ) -> TablePolicy:
     """The clairvoyant on a path; columns: the world's ``market.synthetic.hidden``, by market."""
-    value = optimum.oracle(Hidden(columns), np.asarray(path.arrays["ts"]))
-    return TablePolicy(ORACLE, best_actions(value, optimum.costs.actions))
+    hidden, ts, actions = Hidden(columns), np.asarray(path.arrays["ts"]), optimum.costs.actions
+    best = by_stretch(len(ts), lambda rows: best_actions(optimum.oracle(hidden, ts[rows]), actions))
+    return TablePolicy(ORACLE, best)
 
 
 def filter_policy(
@@ -69,8 +71,9 @@ def filter_policy(
     ts = np.asarray(path.arrays["ts"])
     start, end = int(ts[0]) - DAY, int(ts[-1])
     prints = (Prints.of(primary, start, end), Prints.of(reference, start, end))
-    value = optimum.filtered(prints, ts)
-    return TablePolicy(FILTER, best_actions(value, optimum.costs.actions))
+    value, actions = optimum.filtered(prints, ts), optimum.costs.actions
+    best = by_stretch(len(ts), lambda rows: best_actions(value[rows], actions))
+    return TablePolicy(FILTER, best)
 
 
 def optimum_baselines(
@@ -90,8 +93,9 @@ def optimum_baselines(
     if label.get("generator") in _OPTIMA:
         optimum = planted_optimum(primary.info, trading, fills, interval)
         given = {k: v for k, v in label.items() if k not in ("generator", "seed")}
-        columns = hidden_state(str(label["generator"]), int(str(label["seed"])), **given)
-        found.append(oracle_policy(optimum, path, columns))
+        name, seed = str(label["generator"]), int(str(label["seed"]))
+        # handed on without a name of its own: it is large, and goes with the oracle
+        found.append(oracle_policy(optimum, path, hidden_state(name, seed, **given)))
         if reference is not None:
             found.append(filter_policy(optimum, path, primary, reference))
     return found

@@ -13,6 +13,7 @@ from apex_trader.evaluation.optimum.expectation import Expected, over_volatiliti
 from apex_trader.evaluation.optimum.planted import Hidden, PlantedOptimum
 from apex_trader.evaluation.optimum.policy import best_actions
 from apex_trader.evaluation.optimum.prints import Prints
+from apex_trader.evaluation.optimum.tables import by_stretch
 from apex_trader.market.synthetic.grids import COARSE
 from apex_trader.time import SECOND
 
@@ -67,6 +68,9 @@ class LeadLagOptimum(PlantedOptimum):
         return math.sqrt(self.parameters["coupling"]) / float(self.parameters["btc_ratio"])
 
     def _values(self, leader: Prints, ts: I64) -> F64:
+        return by_stretch(len(ts), lambda rows: self._value(leader, ts[rows]))
+
+    def _value(self, leader: Prints, ts: I64) -> F64:
         whole, rest = self._known(leader, ts)
         costs, unfilled = self.costs, self.execution.unfilled
         ahead = _look_ahead(

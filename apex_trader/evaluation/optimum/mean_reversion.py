@@ -15,7 +15,7 @@ from apex_trader.evaluation.optimum.deviation_filter import Deviations, Estimate
 from apex_trader.evaluation.optimum.expectation import Expected, over_volatilities
 from apex_trader.evaluation.optimum.planted import Hidden, PlantedOptimum
 from apex_trader.evaluation.optimum.prints import Prints
-from apex_trader.evaluation.optimum.tables import interpolated
+from apex_trader.evaluation.optimum.tables import by_stretch, interpolated
 from apex_trader.market.synthetic.planted import per_second
 from apex_trader.time import CLOCKS, SECOND
 
@@ -66,7 +66,12 @@ class MeanReversionOptimum(PlantedOptimum):
     def filtered(self, prints: tuple[Prints, Prints], ts: I64) -> F64:
         """See ``PlantedOptimum.filtered``."""
         seen = estimate(self._law, self.volatility, prints, ts)
-        return self._worth(seen.mean, self._ahead(seen))
+
+        def value(rows: slice) -> F64:
+            part = Estimate(seen.mean[rows], seen.log_volatility[rows])
+            return self._worth(part.mean, self._ahead(part))
+
+        return by_stretch(len(ts), value)
 
     def expected(self, rng: np.random.Generator) -> Expected:
         """See ``PlantedOptimum.expected``."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apex_trader.market.source import MarketSource
 from apex_trader.market.types import Trades
+from apex_trader.time import DAY, day_start
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -31,8 +33,16 @@ class Prints:
     @classmethod
     def of(cls, source: MarketSource, start: int, end: int) -> Prints:
         """Prints of [start, end) µs: trades, or the closes of minute bars where there are none."""
-        trades = source.trades(start, end)
-        return cls.of_bars(source, start, end) if trades is None else cls.of_trades(trades)
+        edges = [start, *range(day_start(start) + DAY, end, DAY), end]
+        # a day at a time: trades are several times as large as the prints in them
+        days = (source.trades(*edge) for edge in pairwise(edges))
+        parts = [cls.of_trades(trades) for trades in days if trades is not None]
+        if not parts:
+            return cls.of_bars(source, start, end)
+        return cls(
+            np.concatenate([part.ts for part in parts]),
+            np.concatenate([part.log_price for part in parts]),
+        )
 
     @classmethod
     def of_trades(cls, trades: Trades) -> Prints:

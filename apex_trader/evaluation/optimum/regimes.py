@@ -14,6 +14,7 @@ from apex_trader.evaluation.optimum.planted import Hidden, PlantedOptimum
 from apex_trader.evaluation.optimum.prints import Prints
 from apex_trader.evaluation.optimum.regime_filter import Belief, Trends, believe
 from apex_trader.evaluation.optimum.simplex import BeliefGrid
+from apex_trader.evaluation.optimum.tables import by_stretch
 from apex_trader.time import SECOND
 
 F64 = NDArray[np.float64]
@@ -48,7 +49,12 @@ class RegimesOptimum(PlantedOptimum):
         """See ``PlantedOptimum.filtered``."""
         interval = round(self.execution.interval * SECOND)
         belief = believe(self._law, self.volatility, prints, ts, interval)
-        return self._worth(belief.chances @ _TREND, self._ahead(belief))
+
+        def value(rows: slice) -> F64:
+            part = Belief(belief.chances[rows], belief.log_volatility[rows])
+            return self._worth(part.chances @ _TREND, self._ahead(part))
+
+        return by_stretch(len(ts), value)
 
     def expected(self, rng: np.random.Generator) -> Expected:
         """See ``PlantedOptimum.expected``."""
