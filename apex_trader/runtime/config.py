@@ -297,7 +297,6 @@ class Config:
         only: dict[str, tuple[Any, Any, str]] = {
             "runtime": (self.runtime, "ray", "on which RLlib runs"),
             "rollout.source": (self.rollout.source, "replay", "since RLlib steps recorded days"),
-            "rollout.outcomes": (self.rollout.outcomes, "taken", "from which RLlib learns"),
             "learner.huber_delta": (self.learner.huber_delta, 1.0, "which RLlib's loss has"),
             "train.pretrain_every": (
                 self.train.pretrain_every, 0,
@@ -307,12 +306,12 @@ class Config:
         for name, (value, wanted, reason) in only.items():
             if value != wanted:
                 raise ConfigError(name, value, f"{wanted} with agent=rllib_dqn, {reason}")
-        fewest = self.rllib.lanes * self.rollout.n_step
+        fewest = self.rllib.lanes * self.rllib.n_step
         if self.decisions_per_update < fewest:
             raise ConfigError(
                 "rllib.envs", self.rllib.envs,
-                "so few, with rllib.env_runners, that each takes rollout.n_step="
-                f"{self.rollout.n_step} decisions an update: {self.decisions_per_update:g} "
+                "so few, with rllib.env_runners, that each takes rllib.n_step="
+                f"{self.rllib.n_step} decisions an update: {self.decisions_per_update:g} "
                 f"(learner.batch_size / replay.samples_per_insert) are fewer than {fewest}",
             )  # fmt: skip
         if self.rllib.capacity < self.replay.min_size:

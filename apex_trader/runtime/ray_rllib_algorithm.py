@@ -98,7 +98,7 @@ def dqn_config(config: Config, market: SharedMarket, done: int, seed: int) -> DQ
             num_gpus_per_learner=cluster.learner_gpus,
         )
         .training(
-            gamma=config.rollout.gamma, n_step=config.rollout.n_step, lr=learner.learning_rate,
+            gamma=config.rollout.gamma, n_step=rllib.n_step, lr=learner.learning_rate,
             grad_clip=learner.gradient_clip, train_batch_size_per_learner=learner.batch_size,
             double_q=True, dueling=True, num_atoms=1, td_error_loss_fn="huber",
             training_intensity=None,
@@ -119,7 +119,7 @@ def dqn_config(config: Config, market: SharedMarket, done: int, seed: int) -> DQ
 
 def decisions_of_each(config: Config) -> int:
     """Decisions that each account takes between two updates."""
-    return max(round(config.decisions_per_update / config.rllib.lanes), config.rollout.n_step)
+    return max(round(config.decisions_per_update / config.rllib.lanes), config.rllib.n_step)
 
 
 def _module(config: Config, market: SharedMarket) -> dict[str, Any]:

@@ -9,20 +9,25 @@ from apex_trader.errors import ConfigError
 from apex_trader.models.flat import Activation
 
 #: Whole numbers, and the least that each may be.
-_LEAST = {"capacity": 1, "envs": 1, "episode_steps": 0, "env_runners": 0, "epsilon_steps": 1}
+_LEAST = {
+    "n_step": 1, "capacity": 1, "envs": 1, "episode_steps": 0, "env_runners": 0, "epsilon_steps": 1
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RllibConfig:
     """What RLlib's DQN has of its own, with agent=rllib_dqn.
 
-    What both systems have (γ, n, batch, learning rate, replay's α and β, pace, budget, rhythm) is
+    What both systems have (γ, batch, learning rate, replay's α and β, pace, budget, rhythm) is
     set where it is for apex; docs/rllib.md says which settings those are.
 
     network: "mlp", RLlib's default network on the flat state, or "dueling", the run's own
         (``network``), so that the same network can be compared in two systems.
     hidden: width of each hidden layer of "mlp".
     activation: of those layers.
+    n_step: decisions of a transition. Fewer than our own ``rollout.n_step``, which follow the
+        policy after each action: its replay holds the action taken alone, and what exploring lanes
+        do for many decisions says little of the policy.
     capacity: decisions that the replay holds. RLlib stores whole observations, 63 KB each with
         ``eth_full``, so this is far less than ``replay.capacity``.
     envs: environments that a runner steps in lockstep, an account each.
@@ -37,6 +42,7 @@ class RllibConfig:
     network: Literal["mlp", "dueling"] = "mlp"
     hidden: tuple[int, ...] = (256, 256)
     activation: Activation = "tanh"
+    n_step: int = 3
     capacity: int = 20_000
     envs: int = 8
     episode_steps: int = 512
