@@ -19,7 +19,8 @@ from learner.checkpoint import CheckpointManager
 
 def experience(segments: list[int]) -> tuple[Transitions, np.ndarray]:
     """One transition of each of these segments."""
-    transitions = replace(Transitions.empty(len(segments)), segment=np.array(segments, np.int32))
+    empty = Transitions.empty(len(segments), actions=3)
+    transitions = replace(empty, segment=np.array(segments, np.int32))
     return transitions, np.ones(len(segments), np.float32)
 
 

@@ -169,7 +169,8 @@ def _tags_held(line: Pipeline, experience: Experience) -> Probe:
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64)).astype(np.int64)]
     before = _held(line.run.shards, "extrema")
     tag = Tag(int(plain.segment[0]), np.unique(rows))
-    line.run.deliver(RolloutResult(Transitions.empty(), np.empty(0, np.float32), [tag], 0, {}))
+    nothing = made.take(np.empty(0, np.int64))
+    line.run.deliver(RolloutResult(nothing, np.empty(0, np.float32), [tag], 0, {}))
     more = _held(line.run.shards, "extrema") - before
     return Probe.judged(
         GROUP, connection, f"{len(tag.rows)} rows tagged, {more:,.0f} transitions joined",
