@@ -36,10 +36,10 @@ class RolloutConfig:
     """
 
     lanes: int = 64
-    branches: int = 4
-    outcomes: Literal["taken", "all"] = "taken"
-    n_step: int = 3
-    gamma: float = 0.99
+    branches: int = 1
+    outcomes: Literal["taken", "all"] = "all"
+    n_step: int = 12
+    gamma: float = 0.997
     epsilon_base: float = 0.4
     epsilon_exponent: float = 7.0
     explore_decisions: float = 1.0

@@ -112,7 +112,7 @@ class Bench:
     def learner(self, compile: str, cuda_graph: str, precision: str) -> Learner:
         config = LearnerConfig(
             batch_size=self.options.batch, compile=compile, cuda_graph=cuda_graph,
-            precision=precision,
+            precision=precision, decay_updates=0,
         )  # fmt: skip
         generator = torch.Generator().manual_seed(self.options.seed)
         network = DuelingQNetwork(self.arena.tables.schema, 3, DuelingConfig(), generator)

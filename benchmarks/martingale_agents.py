@@ -28,7 +28,7 @@ from benchmarks.leaks import leak_of_one_row
 from benchmarks.trained import ALONE, add_run_options, result_of, results_of
 
 #: Days in front of the first test day of the experiment "planted".
-BEFORE = 20
+BEFORE = 26
 HONEST = "none"
 
 

@@ -47,7 +47,7 @@ class LearnerConfig:
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
     encoder_rate: float = 0.1
-    decay_updates: int | None = 0
+    decay_updates: int | None = None
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8

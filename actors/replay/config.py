@@ -41,7 +41,7 @@ class ReplayConfig:
     share_positive: float = 0.15
     share_extrema: float = 0.15
     share_movement: float = 0.15
-    samples_per_insert: float = 4.0
+    samples_per_insert: float = 2.0
     min_size: int = 20_000
     error_buffer: float = 0.0
     max_insert: int = 4096

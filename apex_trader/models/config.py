@@ -61,7 +61,8 @@ class EncoderConfig:
     fusion: width of the layer that joins all of them.
     width: number of features that all this ends in. The CNN's predictions and the latest moves are
         added to them as they are.
-    deep_gain: scale of these features against what is added; less of it learns them more slowly.
+    deep_gain: scale of these features against what is added; less of it learns them more slowly,
+        and memorises later.
     """
 
     stack: StackConfig = field(default_factory=StackConfig)
@@ -69,7 +70,7 @@ class EncoderConfig:
     vector_features: int = 64
     fusion: int = 576
     width: int = 256
-    deep_gain: float = 0.1
+    deep_gain: float = 0.01
 
     def __post_init__(self) -> None:
         for name in ("hidden_features", "vector_features", "fusion", "width"):

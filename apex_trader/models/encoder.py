@@ -112,7 +112,7 @@ class MarketEncoder(nn.Module):
     ``config.width`` features of unit variance times ``config.deep_gain``. Wide: the CNN's
     predictions and the latest moves, straight to the heads. Rewards are nearly all noise, and a
     deep path at full gain learns that noise from thousands of inputs sooner than what some fifty
-    say; at a tenth it moves a tenth as far a step, and still goes where gradients agree.
+    say; at a hundredth it moves a hundredth as far a step, and still goes where gradients agree.
     The control flow is static, so it compiles into one graph.
 
     Args:

@@ -13,7 +13,7 @@ from apex_trader.state.gather import gather
 from apex_trader.trading.config import RewardConfig, TradingConfig
 
 CONFIG = RolloutConfig(
-    lanes=12, branches=3, n_step=3, gamma=0.9, collect_steps=40, extrema_radius=3,
+    lanes=12, branches=3, outcomes="taken", n_step=3, gamma=0.9, collect_steps=40, extrema_radius=3,
     epsilon_exponent=2.0,
 )  # fmt: skip
 REWARD = RewardConfig(pivot_potential=5e-4, cnn_potential=5e-4)

@@ -19,7 +19,7 @@ from tests.actors.conftest import ROWS
 
 torch.set_num_threads(1)
 CONFIG = RolloutConfig(
-    lanes=6, branches=3, n_step=3, gamma=0.9, collect_steps=7, extrema_radius=3,
+    lanes=6, branches=3, outcomes="taken", n_step=3, gamma=0.9, collect_steps=7, extrema_radius=3,
     epsilon_exponent=2.0, source="stream",
 )  # fmt: skip
 REWARD = RewardConfig(pivot_potential=5e-4, cnn_potential=5e-4, pivot_bonus=1e-3)

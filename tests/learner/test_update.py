@@ -30,7 +30,7 @@ from tests.learner.fakes import (
 )
 
 SIZE = 32
-CONFIG = LearnerConfig(batch_size=SIZE, learning_rate=1e-2)
+CONFIG = LearnerConfig(batch_size=SIZE, learning_rate=1e-2, decay_updates=0)
 MIRROR = np.array([2, 1, 0])
 BOTH = PotentialWeights(0.3, 0.2)
 
