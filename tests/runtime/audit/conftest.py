@@ -35,6 +35,7 @@ TINY = (
     "pretrain.steps=4", "learner.batch_size=32", "learner.arena_bytes=500000000",
     "replay.batch_size=32", "replay.shards=2", "replay.capacity=20000", "replay.min_size=1000",
     "replay.max_insert=2048", "wandb.mode=disabled",
+    "rollout.movement_sigmas=1.5",  # rare moves may be missing from a short rollout: no hole then
 )  # fmt: skip
 
 
