@@ -29,6 +29,14 @@ def run(overrides, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def audited(run, small):
+    """The same folder, with an audit of its own in it."""
+    if not (run.path / "audit.json").exists():
+        assert main([f"run={run.path}", "probe_days=1", "days=1"]) == 0
+    return run
+
+
 def test_a_trained_run_has_no_hole_and_says_so_for_machines(run, tmp_path, capsys):
     code = main([f"run={run.path}", "probe_days=1", "days=1", "--json", str(tmp_path / "out.json")])
     printed = capsys.readouterr().out
@@ -53,10 +61,10 @@ def test_the_experiment_that_a_run_was_made_from_is_no_change_of_it():
     assert parse(["+experiment=eth_full", "run=x"]).changes == []
 
 
-def test_the_extractor_audited_is_the_runs_own(run):
-    found = json.loads((run.path / "audit.json").read_text())
+def test_the_extractor_audited_is_the_runs_own(audited):
+    found = json.loads((audited.path / "audit.json").read_text())
     version = next(p for p in found["probes"] if p["connection"].startswith("extractor → version"))
-    assert [path.stem[:12] for path in run.extractors.glob("*.pt")] == [version["effect"]]
+    assert [path.stem[:12] for path in audited.extractors.glob("*.pt")] == [version["effect"]]
 
 
 @pytest.mark.parametrize(
@@ -73,16 +81,18 @@ def test_the_extractor_audited_is_the_runs_own(run):
         ),
     ],
 )
-def test_a_run_asked_about_another_state_names_what_would_be_missing(run, without, said, capsys):
+def test_a_run_asked_about_another_state_names_what_would_be_missing(
+    audited, without, said, capsys
+):
     """With nothing else changed, whatever the run is rewarded for; the run's own audit stays."""
-    audited = (run.path / "audit.json").read_bytes()
-    code = main([f"run={run.path}", "probe_days=1", "days=1", f"state.without={without}"])
+    own = (audited.path / "audit.json").read_bytes()
+    code = main([f"run={audited.path}", "probe_days=1", "days=1", f"state.without={without}"])
     printed = capsys.readouterr().out
     assert code == 1, printed
     for text in said:
         assert text in printed
     assert "trained on another state" in printed
-    assert (run.path / "audit.json").read_bytes() == audited
+    assert (audited.path / "audit.json").read_bytes() == own
 
 
 @pytest.mark.parametrize(
