@@ -13,16 +13,13 @@ from torch import Tensor
 from actors.policy import greedy
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_episodes
-from apex_trader.evaluation.encodings import EncodedMarket
+from apex_trader.evaluation.encodings import STRETCH, EncodedMarket
 from apex_trader.evaluation.record import Record
 from apex_trader.evaluation.statistics import summarize
 from apex_trader.models.flat import QNetwork
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.segment import Segment
 from apex_trader.trading.config import RewardConfig, TradingConfig
-
-#: Decision rows that are gathered and encoded at once.
-_BATCH = 512
 
 
 class GreedyAgent(ABC):
@@ -102,11 +99,11 @@ class GreedyPolicy(GreedyAgent):
         return self._codes.index_select(0, torch.from_numpy(rows).to(self.tables.device))
 
     def _encode(self, rows: NDArray[np.int64]) -> None:
-        """Encodes the stretches of ``_BATCH`` rows, counted from each segment's first, of rows."""
+        """Encodes the stretches of ``STRETCH`` rows, counted from each segment's first, of rows."""
         number = np.searchsorted(self._first, rows, side="right") - 1
         first = self._first[number]
-        start, which = np.unique(first + (rows - first) // _BATCH * _BATCH, return_index=True)
-        stop = np.minimum(start + _BATCH, self._first[number[which] + 1])
+        start, which = np.unique(first + (rows - first) // STRETCH * STRETCH, return_index=True)
+        stop = np.minimum(start + STRETCH, self._first[number[which] + 1])
         for a, b in zip(start.tolist(), stop.tolist(), strict=True):
             wanted = torch.arange(a, b, device=self.tables.device)
             self._codes[a:b] = self.network.encode(gather(self.tables, wanted))

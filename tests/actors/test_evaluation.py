@@ -14,7 +14,7 @@ from apex_trader.trading.config import RewardConfig, TradingConfig
 @pytest.fixture
 def counted(make_market, make_network, monkeypatch):
     """(policy, rows that it had encoded so far); stretches of 7 rows."""
-    monkeypatch.setattr("actors.evaluation._BATCH", 7)
+    monkeypatch.setattr("actors.evaluation.STRETCH", 7)
     seen = []
 
     def gathered(tables, rows):
