@@ -11,9 +11,7 @@ part's time is read when it is entered and left, at about a microsecond a call.
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 _START = time.process_time()
@@ -26,6 +24,7 @@ from apex_trader.runtime.serial import SerialRun  # noqa: E402
 from apex_trader.runtime.session import Session  # noqa: E402
 from apex_trader.state.builder import SegmentBuilder  # noqa: E402
 from apex_trader.trading.simulator import Simulator  # noqa: E402
+from benchmarks.watched import Watched  # noqa: E402
 
 _IMPORTED = time.process_time()
 
@@ -48,49 +47,28 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
-class Clock:
-    """CPU seconds and calls of each part."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, tuple[float, int]] = {}
-
-    def watch(self, name: str, holder: Any, attribute: str) -> None:
-        """Time every call of a function from now on."""
-        inner: Callable[..., Any] = getattr(holder, attribute)
-
-        @functools.wraps(inner)
-        def timed(*args: Any, **options: Any) -> Any:
-            started = time.process_time()
-            try:
-                return inner(*args, **options)
-            finally:
-                seconds, calls = self.spent.get(name, (0.0, 0))
-                self.spent[name] = seconds + time.process_time() - started, calls + 1
-
-        setattr(holder, attribute, timed)
-
-    def table(self) -> str:
-        """One line a part."""
-        lines = [f"{'part':<24}{'CPU s':>9}{'calls':>9}{'ms a call':>12}"]
-        lines.append(f"{'imports':<24}{_IMPORTED - _START:9.2f}")
-        for name, _, _ in PARTS:
-            if name in self.spent:
-                seconds, calls = self.spent[name]
-                lines.append(f"{name:<24}{seconds:9.2f}{calls:9d}{1e3 * seconds / calls:12.3f}")
-        lines.append(f"{'all':<24}{time.process_time() - _START:9.2f}")
-        return "\n".join(lines)
+def table(watched: Watched) -> str:
+    """One line a part."""
+    lines = [f"{'part':<24}{'CPU s':>9}{'calls':>9}{'ms a call':>12}"]
+    lines.append(f"{'imports':<24}{_IMPORTED - _START:9.2f}")
+    for name, _, _ in PARTS:
+        if name in watched.spent:
+            seconds, calls = watched.spent[name]
+            lines.append(f"{name:<24}{seconds:9.2f}{calls:9d}{1e3 * seconds / calls:12.3f}")
+    lines.append(f"{'all':<24}{time.process_time() - _START:9.2f}")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Run, then print the table."""
-    clock = Clock()
+    watched = Watched(time.process_time)
     for part in PARTS:
-        clock.watch(*part)
+        watched.watch(*part)
     started = time.monotonic()
     try:
         train.main()
     finally:
-        print(f"{clock.table()}\n{'wall':<24}{time.monotonic() - started:9.2f}")
+        print(f"{table(watched)}\n{'wall':<24}{time.monotonic() - started:9.2f}")
 
 
 if __name__ == "__main__":

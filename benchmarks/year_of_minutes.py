@@ -13,22 +13,19 @@ that other work on the machine counts little; encode and policy are products of 
 from __future__ import annotations
 
 import argparse
-import functools
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from apex_trader.evaluation import account_walk, encodings, network_walk
 from apex_trader.evaluation.backtest import path_of
-from apex_trader.evaluation.encodings import EncodedMarket
+from apex_trader.evaluation.encodings import EncodedMarket, encoded
 from apex_trader.evaluation.network_walk import Scenario
 from apex_trader.market.history import StoreSource
 from apex_trader.market.store import MarketStore
@@ -40,38 +37,15 @@ from apex_trader.runtime.judge import cores
 from apex_trader.runtime.judged_market import lean
 from apex_trader.state.builder import SegmentBuilder
 from apex_trader.state.gather import CNN_WIDTH, MarketTables
-from apex_trader.state.schema import eth_minutes
+from apex_trader.state.schema import Schema, eth_minutes
 from apex_trader.state.segment import Segment
 from apex_trader.trading.config import RewardConfig, TradingConfig
+from benchmarks.watched import Watched
 
 #: Decisions of a year, to which shorter periods are scaled.
 YEAR = 365 * 1440
 #: Days that are held with their tables at a time, so that a year needs no 30 GB.
 _AT_ONCE = 16
-
-
-class Parts:
-    """The processor's seconds in functions, by name, over all threads."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def watch(self, name: str, holder: Any, attribute: str) -> None:
-        """Time every call of a function from now on."""
-        inner: Callable[..., Any] = getattr(holder, attribute)
-
-        @functools.wraps(inner)
-        def timed(*args: Any, **options: Any) -> Any:
-            started = time.thread_time()
-            try:
-                return inner(*args, **options)
-            finally:
-                with self._lock:
-                    spent = time.thread_time() - started
-                    self.seconds[name] = self.seconds.get(name, 0.0) + spent
-
-        setattr(holder, attribute, timed)
 
 
 @contextmanager
@@ -87,7 +61,7 @@ def market(arguments: argparse.Namespace) -> Iterator[SegmentBuilder]:
         yield SegmentBuilder(eth_minutes(), sources[0], sources[1])
 
 
-def network_of(schema: Any, trading: TradingConfig) -> DuelingQNetwork:
+def network_of(schema: Schema) -> DuelingQNetwork:
     """Of the default size; heads do not begin near zero, so that it changes its mind."""
     made = DuelingQNetwork(schema, 3, DuelingConfig(), torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -120,7 +94,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="stretches at a time, 0: by cores")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.torch_threads)
-    threads, parts = arguments.threads or cores(), Parts()
+    threads, parts = arguments.threads or cores(), Watched(time.thread_time)
     parts.watch("gather", encodings, "gather")
     parts.watch("encode", DuelingQNetwork, "encode")
     parts.watch("policy", network_walk, "_hidden")
@@ -134,46 +108,52 @@ def main() -> None:
 
 
 def measure(
-    builder: SegmentBuilder, days: list[int], accounts: int, pool: ThreadPoolExecutor, parts: Parts
+    builder: SegmentBuilder,
+    days: list[int],
+    accounts: int,
+    pool: ThreadPoolExecutor,
+    parts: Watched,
 ) -> None:
     """Encode and walk the days; print wall seconds and parts, as they are and for a year."""
     random, segments, wall = np.random.default_rng(1), list[Segment](), 0.0
-    network = network_of(builder.schema, TradingConfig())
+    network = network_of(builder.schema)
     warm_up(builder.build(days[0]), network, pool, random)
-    parts.seconds.clear()
-    with EncodedMarket(network, pool) as encoded:
+    parts.spent.clear()
+    with EncodedMarket(network, pool) as whole:
         for first in range(0, len(days), _AT_ONCE):
             built = [builder.build(day) for day in days[first : first + _AT_ONCE]]
             tables = [tables_of(segment, random) for segment in built]
             started = time.perf_counter()
             for segment, own in zip(built, tables, strict=True):
-                encoded.add(own, segment.outcomes.next_row >= 0)
-            encoded.wait()
+                whole.add(own, segment.outcomes.next_row >= 0)
+            whole.wait()
             wall += time.perf_counter() - started
             segments += [lean(segment) for segment in built]
         scenarios, started = accounts_of(accounts, segments), time.perf_counter()
-        records = walk_agent(network, encoded.finish(), scenarios, RewardConfig(), pool)
+        records = walk_agent(network, whole.finish(), scenarios, RewardConfig(), pool)
         walked = time.perf_counter() - started
-    show(wall, walked, parts, encoded.rows)
+    show(wall, walked, parts, whole.rows)
     print(f"trades of the accounts: {', '.join(f'{r.traded.sum():,}' for r in records)}")
 
 
 def warm_up(
-    segment: Segment, network: DuelingQNetwork, pool: ThreadPoolExecutor, random: Any
+    segment: Segment,
+    network: DuelingQNetwork,
+    pool: ThreadPoolExecutor,
+    random: np.random.Generator,
 ) -> None:
     """A day, so that nothing is compiled while the clock runs."""
-    tables = tables_of(segment, random)
-    with EncodedMarket(network, pool) as encoded:
-        encoded.add(tables, segment.outcomes.next_row >= 0)
-        walk_agent(network, encoded.finish(), accounts_of(1, [segment]), RewardConfig(), pool)
+    wanted = segment.outcomes.next_row >= 0
+    with encoded(network, tables_of(segment, random), wanted, pool) as market:
+        walk_agent(network, market, accounts_of(1, [segment]), RewardConfig(), pool)
 
 
-def show(encoding: float, walking: float, parts: Parts, rows: int) -> None:
+def show(encoding: float, walking: float, parts: Watched, rows: int) -> None:
     """One line a part."""
     scale = YEAR / rows
     print(f"{rows:,} decisions{'':14}{'s':>9}{'s a year':>10}")
     lines = {"wall": encoding + walking, "  encoding": encoding, "  accounts": walking}
-    lines |= {f"processor: {name}": seconds for name, seconds in parts.seconds.items()}
+    lines |= {f"processor: {name}": seconds for name, (seconds, _) in parts.spent.items()}
     for name, seconds in lines.items():
         print(f"{name:<32}{seconds:9.1f}{seconds * scale:10.1f}")
 
