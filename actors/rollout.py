@@ -141,22 +141,22 @@ class RolloutWorker:
         return self._deliver(taken, time.perf_counter() - started, latest_version)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, for an exact resume on the same segments."""
+        """Everything but ε, which is the configuration's, for an exact resume on the same segments."""
         return {
             "simulator": self.simulator.state_dict(),
+            "lanes": self.config.lanes,
             "outcomes": self.config.outcomes,
             "recorder": self._recorder.state_dict(),
             "log": self._log.state_dict(),
             "random": self._random.bit_generator.state,
             "age": self._age.copy(),
             "policy": self.policy.state_dict(),
-            "epsilon": self.epsilon.copy(),
             "exploration": self._exploration.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``state_dict``. MismatchError when segments, lanes or n differ."""
-        if len(state["epsilon"]) != self.config.lanes:
+        if state["lanes"] != self.config.lanes:
             raise MismatchError("the rollout was saved with another rollout.lanes")
         if len(state["age"]) != self.config.groups:
             raise MismatchError("the rollout was saved with another rollout.branches")
@@ -169,7 +169,6 @@ class RolloutWorker:
         self._age = state["age"].copy()
         self._tags = {}
         self.policy.load_state_dict(state["policy"])
-        self.epsilon = state["epsilon"].copy()
         self._exploration.load_state_dict(state["exploration"])
 
     def _install(self, market: RolloutMarket) -> None:

@@ -376,6 +376,14 @@ def test_lanes_that_do_the_same_are_counted_as_duplicates(make_worker):
     assert alone.metrics["actors/duplicates"] <= share + 1e-9
 
 
+def test_a_resumed_rollout_explores_as_its_own_configuration_says(make_worker):
+    bold, timid = make_worker(), make_worker(epsilon_base=0.1)
+    wanted = timid.epsilon.copy()
+    timid.load_state_dict(bold.state_dict())
+    assert np.array_equal(timid.epsilon, wanted)
+    assert not np.allclose(wanted, bold.epsilon)
+
+
 def test_a_changed_number_of_actors_moves_the_ladder(make_worker):
     worker = make_worker()
     before = worker.epsilon.copy()

@@ -69,7 +69,10 @@ class Execution:
     def _on_bars(cls, fills: FillConfig, interval: int) -> Execution:
         step = CLOCKS["1m"]
         if interval % step:
-            raise ConfigError("state.decision_interval", interval, f"a multiple of {step} µs")
+            raise ConfigError(
+                "state.decide_every", interval / SECOND,
+                f"a multiple of {step // SECOND} s: between minute bars nothing is filled",
+            )  # fmt: skip
         delay = 0.0 if fills.optimistic else -(-fills.latency // step) * step / SECOND
         return cls(interval / SECOND, 0.0, np.array([delay]), np.ones(1))
 
