@@ -28,10 +28,14 @@ class ExchangeError(Exception):
 
 @dataclass(frozen=True)
 class Query:
-    """The parameters of a request; ``micros``: the answer's times are µs instead of ms."""
+    """The parameters of a request; ``micros``: the answer's times are µs instead of ms.
+
+    caller: name of the account that asks, "" where that is nobody's matter.
+    """
 
     values: Mapping[str, str]
     micros: bool = False
+    caller: str = ""
 
     def text(self, name: str) -> str:
         """A mandatory parameter."""

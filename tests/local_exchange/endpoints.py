@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tests.local_exchange.answers import ExchangeError, Query
 from tests.local_exchange.candles import Candles
 from tests.local_exchange.clock import Clock
 from tests.local_exchange.feed import Feed, Listing, Venue
 from tests.local_exchange.limits import LimitConfig
+from tests.local_exchange.trading.config import Account, TradingConfig
+from tests.local_exchange.trading.engine import Engine
 
-#: (what the exchange is, the request's parameters) → the answer, to be sent as JSON.
+#: (what the exchange is, the request's parameters) → the answer, to be sent as JSON, or a coroutine
+#: that gives it.
 Answer = Callable[["Exchange", Query], Any]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One path. weight: what a request costs, which may depend on its parameters."""
+    """One path. weight: what a request costs, which may depend on its parameters.
+
+    needs_key: any API key does while the exchange has no accounts; with accounts the request must
+    be signed by one. signed: an account must have signed it.
+    order: whether it places orders, which are counted, or cancels them.
+    """
 
     path: str
     answer: Answer
     weight: Callable[[Query], int]
     needs_key: bool = False
+    signed: bool = False
+    method: str = "GET"
+    order: Literal["", "new", "cancel"] = ""
 
 
 class Exchange:
-    """What endpoints ask of: the feed, the time, the limits."""
+    """What endpoints ask of: the feed, the time, the limits, and everything that is traded."""
 
-    def __init__(self, feed: Feed, clock: Clock, limits: LimitConfig) -> None:
+    def __init__(
+        self, feed: Feed, clock: Clock, limits: LimitConfig, accounts: Sequence[Account] = (),
+        trading: TradingConfig | None = None,
+    ) -> None:  # fmt: skip
         self.feed, self.clock, self.limits = feed, clock, limits
+        self.accounts, self.trading = tuple(accounts), trading or TradingConfig()
+        self.engine = Engine(feed, self.accounts, self.trading, clock.now())
         self._candles: dict[str, Candles] = {}
 
     def now(self) -> int:
@@ -51,8 +67,14 @@ class Exchange:
     def rate_limits(self, venue: Venue) -> list[dict[str, Any]]:
         """The limits that exchangeInfo states."""
         weight = self.limits.weight[venue]
-        return [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-                 "limit": weight}]  # fmt: skip
+        requests = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
+                    "limit": weight}  # fmt: skip
+        units = {"S": "SECOND", "M": "MINUTE", "D": "DAY"}
+        return [requests] + [
+            {"rateLimitType": "ORDERS", "interval": units[name[-1]],
+             "intervalNum": int(name[:-1]), "limit": most}
+            for name, _, most in self.trading.order_limits[venue]
+        ]  # fmt: skip
 
 
 def costs(weight: int) -> Callable[[Query], int]:

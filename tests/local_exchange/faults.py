@@ -18,7 +18,8 @@ class Request:
     """A request that has arrived.
 
     number: counted from 0 over all requests; part: "spot", "futures", "wallet", "archive", or
-    "socket" for the opening of a websocket; path, query as sent; time: µs on the exchange's clock.
+    "socket" for the opening of a websocket; path as sent; query: parameters, those of the body too;
+    time: µs on the exchange's clock.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     time: int
+    method: str = "GET"
 
 
 class Fault:
@@ -52,7 +54,8 @@ class Status(Fault):
 
 @dataclass(frozen=True)
 class Hang(Fault):
-    """Accept the request and never answer (or only after ``seconds``); the connection stays."""
+    """Accept the connection and never answer; or only after ``seconds``, when the request reaches
+    the exchange as well. A client that has left by then was never heard."""
 
     seconds: float | None = None
 
@@ -63,6 +66,62 @@ class Close(Fault):
 
     aiohttp's client, and so ccxt's, silently asks again once: it takes two to be noticed.
     """
+
+
+@dataclass(frozen=True)
+class LostAnswer(Fault):
+    """Do what is asked, and let the answer be lost: the connection is cut, or silent for good."""
+
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class LateAnswer(Fault):
+    """Do what is asked, and give the answer after ``seconds`` of real time."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refuse(Fault):
+    """Do nothing, and answer with an error of the exchange's. Counted as "refuse -2019"."""
+
+    code: int
+    message: str = "Refused."
+    status: int = 400
+
+    @property
+    def name(self) -> str:
+        return f"refuse {self.code}"
+
+
+@dataclass(frozen=True)
+class Unknown(Fault):
+    """Answer that the execution's status is unknown; only ``executed`` says whether it was done.
+
+    code: -1006 or -1007. Counted as "unknown -1007".
+    """
+
+    executed: bool
+    code: int = -1007
+    status: int = 503
+
+    @property
+    def name(self) -> str:
+        return f"unknown {self.code}"
+
+    @property
+    def message(self) -> str:
+        """As the exchange words it."""
+        if self.code == -1006:
+            return (
+                "An unexpected response was received from the message bus. Execution status "
+                "unknown."
+            )
+        return (
+            "Timeout waiting for response from backend server. Send status unknown; execution "
+            "status unknown."
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +169,7 @@ Script: TypeAlias = Callable[[Request], Fault | None]
 
 @dataclass
 class On:
-    """A rule: requests whose part or path contains ``where`` meet ``fault``.
+    """A rule: requests whose "part path" or "METHOD path" contains ``where`` meet ``fault``.
 
     The first ``skip`` of them are served, then every ``every``-th meets it, ``times`` times
     altogether (None: always); only while ``start <= time < end`` on the exchange's clock.
@@ -127,7 +186,8 @@ class On:
     met: int = 0
 
     def __call__(self, request: Request) -> Fault | None:
-        if self.where not in f"{request.part} {request.path}":
+        named = (f"{request.part} {request.path}", f"{request.method} {request.path}")
+        if not any(self.where in name for name in named):
             return None
         if request.time < self.start or (self.end is not None and request.time >= self.end):
             return None

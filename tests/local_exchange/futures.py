@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tests.local_exchange.answers import ExchangeError, Query, aggregate_trades, klines
 from tests.local_exchange.endpoints import Endpoint, Exchange, costs
 from tests.local_exchange.feed import Listing
 from tests.local_exchange.listings import futures_symbol
 from tests.local_exchange.spot import ping
-from tests.local_exchange.text import decimal_text, decimal_texts
+from tests.local_exchange.text import decimal_texts
+from tests.local_exchange.trading.engine import published_mark
+from tests.local_exchange.trading.money import text
 
 
 def time(exchange: Exchange, query: Query) -> Any:
@@ -60,9 +60,9 @@ def funding_rate(exchange: Exchange, query: Query) -> Any:
 
 
 def _mark_price(listing: Listing, moment: int) -> str:
-    """The last trade's price by then (ms), or nothing where there is none, as in old records."""
-    at = int(np.searchsorted(listing.trades.ts, moment * 1000, side="right"))
-    return decimal_text(float(listing.trades.price[at - 1]), 8) if at else ""
+    """The mark by then (ms), or nothing where there is none, as in old records."""
+    mark = published_mark(listing, moment * 1000)
+    return "" if mark is None else text(mark, 8)
 
 
 def _info(exchange: Exchange, symbols: list[dict[str, Any]]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,21 +17,32 @@ from tests.local_exchange.faults import (
     Fault,
     Garbage,
     Hang,
+    LateAnswer,
+    LostAnswer,
+    Refuse,
     Request,
     Script,
     Status,
     TruncatedBody,
     TruncatedZip,
+    Unknown,
     WrongChecksum,
 )
-from tests.local_exchange.rest import part_of, refusal
+from tests.local_exchange.rest import FAULT, json_answer, parameters, part_of, refusal
 
 
 class Gate:
-    """Asks the script about each request, and does what it says."""
+    """Asks the script about each request, and does what it says.
 
-    def __init__(self, clock: Clock, counts: Counter[str]) -> None:
-        self._clock, self._counts = clock, counts
+    lost: told of every request that a fault keeps from the exchange, with the status that the
+    client got, if any.
+    """
+
+    def __init__(
+        self, clock: Clock, counts: Counter[str],
+        lost: Callable[[Request, Fault, int | None], None] = lambda request, fault, status: None,
+    ) -> None:  # fmt: skip
+        self._clock, self._counts, self._lost = clock, counts, lost
         self._script: Script = lambda request: None
         self._requests = 0
         self.closing = asyncio.Event()
@@ -43,7 +55,10 @@ class Gate:
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """aiohttp's middleware."""
         part = part_of(request.path)
-        asked = Request(self._requests, part, request.path, request.query, self._clock.now())
+        asked = Request(
+            self._requests, part, request.path, await parameters(request), self._clock.now(),
+            request.method,
+        )  # fmt: skip
         self._requests += 1
         self._counts["requests"] += 1
         self._counts[f"{part} requests"] += 1
@@ -51,29 +66,53 @@ class Gate:
         if fault is None:
             return await handler(request)
         self._counts[fault.name] += 1
-        if isinstance(fault, Status):
-            return refusal(fault.code, fault.retry_after)
-        if isinstance(fault, Close):
-            return self._cut(request)
-        if isinstance(fault, Hang):
-            await self._hang(request, fault)
-        if isinstance(fault, Garbage):
-            return web.Response(text=fault.text, content_type="text/html")
+        request[FAULT] = fault.name
+        kept = await self._kept_from_exchange(request, asked, fault)
+        if kept is not None:
+            return kept
         answer = await handler(request)
+        if isinstance(fault, LostAnswer):
+            if fault.silent:
+                await self._hang(request, Hang())
+            return self._cut(request)
+        if isinstance(fault, LateAnswer):
+            await self._hang(request, Hang(fault.seconds))
+        if isinstance(fault, Unknown):
+            return _error(fault)
         if not isinstance(answer, web.Response):
             return answer
         if isinstance(fault, TruncatedBody | Drip):
             return await self._slowly(request, answer, fault)
         return _spoilt(answer, fault)
 
-    async def _hang(self, request: web.Request, fault: Hang) -> None:
-        """Wait until the time is over, the client gives up, or the exchange closes."""
+    async def _kept_from_exchange(
+        self, request: web.Request, asked: Request, fault: Fault
+    ) -> web.StreamResponse | None:
+        """What the client gets when the exchange never hears of its request; None: it does."""
+        status: int | None = None
+        answer: web.StreamResponse = web.Response()
+        if isinstance(fault, Status):
+            status, answer = fault.code, refusal(fault.code, fault.retry_after)
+        elif isinstance(fault, Refuse) or (isinstance(fault, Unknown) and not fault.executed):
+            status, answer = fault.status, _error(fault)
+        elif isinstance(fault, Garbage):
+            status, answer = 200, web.Response(text=fault.text, content_type="text/html")
+        elif isinstance(fault, Close):
+            answer = self._cut(request)
+        elif not isinstance(fault, Hang) or await self._hang(request, fault):
+            return None
+        self._lost(asked, fault, status)
+        return answer
+
+    async def _hang(self, request: web.Request, fault: Hang) -> bool:
+        """Wait until the time is over (True), the client gives up, or the exchange closes."""
         loop = asyncio.get_running_loop()
         end = None if fault.seconds is None else loop.time() + fault.seconds
         while not self.closing.is_set() and (end is None or loop.time() < end):
             if request.transport is None or request.transport.is_closing():
-                return
+                return False
             await asyncio.sleep(0.01)
+        return not self.closing.is_set()
 
     async def _slowly(
         self, request: web.Request, answer: web.Response, fault: TruncatedBody | Drip
@@ -99,6 +138,10 @@ class Gate:
         if isinstance(transport, asyncio.Transport):
             (transport.close if flush else transport.abort)()
         return web.Response()
+
+
+def _error(fault: Refuse | Unknown) -> web.Response:
+    return json_answer({"code": fault.code, "msg": fault.message}, fault.status)
 
 
 def _spoilt(answer: web.Response, fault: Fault) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 #: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits and its USD-M
@@ -26,6 +26,38 @@ class LimitConfig:
     window: float = 60.0
     patience: int = 10
     ban: float = 120.0
+
+
+@dataclass(frozen=True)
+class OrderVerdict:
+    """counts: new orders by interval, as {"10S": 3}; refused: the full interval, or ""."""
+
+    counts: dict[str, int]
+    refused: str = ""
+    retry_after: int = 0
+
+
+class OrderLimiter:
+    """New orders of one account on one venue, in windows of real time."""
+
+    def __init__(
+        self, limits: Sequence[tuple[str, int, int]], real: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits, self._real = tuple(limits), real
+        self._windows: dict[str, tuple[int, int]] = {}
+
+    def charge(self) -> OrderVerdict:
+        """Count a new order, unless a window is full."""
+        now, counts = self._real(), {}
+        for name, seconds, most in self._limits:
+            window, used = self._windows.get(name, (-1, 0))
+            counts[name] = used if window == int(now // seconds) else 0
+            if counts[name] >= most:
+                return OrderVerdict(counts, name, math.ceil(seconds - now % seconds))
+        for name, seconds, _ in self._limits:
+            counts[name] += 1
+            self._windows[name] = (int(now // seconds), counts[name])
+        return OrderVerdict(counts)
 
 
 @dataclass(frozen=True)

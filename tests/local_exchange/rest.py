@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from apex_trader.time import SECOND
-from tests.local_exchange import futures, spot, wallet
+from tests.local_exchange import (
+    futures,
+    futures_account,
+    futures_orders,
+    spot,
+    spot_orders,
+    wallet,
+)
 from tests.local_exchange.answers import ExchangeError, Query
 from tests.local_exchange.archive import Archive
 from tests.local_exchange.endpoints import Endpoint, Exchange
-from tests.local_exchange.limits import Limiter, Verdict
+from tests.local_exchange.feed import Venue
+from tests.local_exchange.limits import Limiter, OrderLimiter, OrderVerdict, Verdict
+from tests.local_exchange.signing import Signatures
+from tests.local_exchange.truth import Arrival, Truth
 
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 #: The part of the exchange that a path belongs to; everything else is a socket's.
 _PARTS = {"/api/": "spot", "/fapi/": "futures", "/dapi/": "futures", "/sapi/": "wallet",
           "/data/": "archive"}  # fmt: skip
+#: Under which a request carries the name of the fault that it meets.
+FAULT: web.RequestKey[str] = web.RequestKey("fault", str)
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -33,40 +47,121 @@ def part_of(path: str) -> str:
 
 
 class Rest:
-    """The REST API. Endpoints of further parts (orders, accounts) join ``endpoints``."""
+    """The REST API."""
 
-    def __init__(self, exchange: Exchange, counts: Counter[str]) -> None:
-        self._exchange, self._counts = exchange, counts
+    def __init__(self, exchange: Exchange, truth: Truth, counts: Counter[str]) -> None:
+        self._exchange, self._truth, self._counts = exchange, truth, counts
+        self._signatures = Signatures(exchange.accounts, exchange.trading)
         self.limiters = {
             name: Limiter(exchange.limits, name) for name in ("spot", "futures", "wallet")
         }
+        self._orders: dict[tuple[str, str], OrderLimiter] = {}
         self.endpoints: list[Endpoint] = [
-            *spot.ENDPOINTS, *futures.ENDPOINTS, *wallet.ENDPOINTS,
+            *spot.ENDPOINTS, *futures.ENDPOINTS, *wallet.ENDPOINTS, *spot_orders.ENDPOINTS,
+            *futures_orders.ENDPOINTS, *futures_account.ENDPOINTS,
         ]  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint as a route."""
-        return [web.get(endpoint.path, self._handler(endpoint)) for endpoint in self.endpoints]
+        return [
+            web.route(endpoint.method, endpoint.path, self._handler(endpoint))
+            for endpoint in self.endpoints
+        ]
 
     def _handler(self, endpoint: Endpoint) -> Handler:
-        limiter = self.limiters[part_of(endpoint.path)]
-
         async def handle(request: web.Request) -> web.StreamResponse:
-            unit = request.headers.get("X-MBX-TIME-UNIT", "")
-            query = Query(request.query, micros=unit.upper() == "MICROSECOND")
-            verdict = limiter.charge(endpoint.weight(query))
-            if verdict.status != 200:
-                self._counts[f"limit {verdict.status}"] += 1
-                return _refused(verdict)
-            try:
-                if endpoint.needs_key and not request.headers.get("X-MBX-APIKEY"):
-                    raise ExchangeError(401, -2014, "API-key format invalid.")
-                answer, status = endpoint.answer(self._exchange, query), 200
-            except ExchangeError as error:
-                answer, status = {"code": error.code, "msg": error.message}, error.status
-            return _json(answer, status, verdict.used)
+            values = await parameters(request)
+            arrival = None
+            if endpoint.order:
+                arrival = self._truth.arrived(
+                    self._exchange.now(), endpoint.method, endpoint.path, values,
+                    request.get(FAULT, ""),
+                )  # fmt: skip
+            answer = await self._answer(endpoint, request, values, arrival)
+            if arrival is not None:
+                arrival.status = answer.status
+            return answer
 
         return handle
+
+    async def _answer(
+        self, endpoint: Endpoint, request: web.Request, values: dict[str, str],
+        arrival: Arrival | None,
+    ) -> web.Response:  # fmt: skip
+        unit = request.headers.get("X-MBX-TIME-UNIT", "")
+        query = Query(values, micros=unit.upper() == "MICROSECOND")
+        verdict = self.limiters[part_of(endpoint.path)].charge(endpoint.weight(query))
+        if verdict.status != 200:
+            self._counts[f"limit {verdict.status}"] += 1
+            return _refused(verdict)
+        headers: dict[str, str] = {}
+        status = 200
+        try:
+            caller = self._caller(endpoint, request, values, await request.text())
+            if arrival is not None:
+                arrival.account = caller
+            if endpoint.order == "new":
+                headers = self._count_order(endpoint, caller)
+            if caller:
+                self._exchange.engine.advance(self._exchange.now())
+            answer = endpoint.answer(self._exchange, Query(values, query.micros, caller))
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if arrival is not None and isinstance(answer, dict):
+                arrival.order = answer.get("orderId")
+        except ExchangeError as error:
+            answer, status = {"code": error.code, "msg": error.message}, error.status
+            if arrival is not None:
+                arrival.code = error.code
+            if isinstance(error, TooManyOrders):
+                headers = {"Retry-After": str(error.retry_after)}
+        return json_answer(answer, status, verdict.used, headers)
+
+    def _caller(
+        self, endpoint: Endpoint, request: web.Request, values: dict[str, str], body: str
+    ) -> str:
+        """Name of the account that asks, "" where anybody may."""
+        key, signatures = request.headers.get("X-MBX-APIKEY"), self._signatures
+        if endpoint.needs_key and not signatures.any:
+            if not key:
+                raise ExchangeError(401, -2014, "API-key format invalid.")
+            return ""
+        if not endpoint.signed and not endpoint.needs_key:
+            return ""
+        payload = request.raw_path.partition("?")[2] + body
+        account = signatures.check(
+            key, payload, values, self._exchange.now(), trades=bool(endpoint.order)
+        )
+        return account.name
+
+    def _count_order(self, endpoint: Endpoint, caller: str) -> dict[str, str]:
+        """Headers with the number of new orders; TooManyOrders where there are too many."""
+        venue: Venue = "futures" if part_of(endpoint.path) == "futures" else "spot"
+        limits = self._exchange.trading.order_limits[venue]
+        limiter = self._orders.setdefault((caller, venue), OrderLimiter(limits))
+        verdict = limiter.charge()
+        if verdict.refused:
+            self._counts["limit orders"] += 1
+            most = next(most for name, _, most in limits if name == verdict.refused)
+            raise TooManyOrders(verdict, most)
+        return {f"X-MBX-ORDER-COUNT-{name}": str(n) for name, n in verdict.counts.items()}
+
+
+class TooManyOrders(ExchangeError):
+    """More new orders than an account may send."""
+
+    def __init__(self, verdict: OrderVerdict, most: int) -> None:
+        self.retry_after = verdict.retry_after
+        super().__init__(
+            429, -1015, f"Too many new orders; current limit is {most} orders per "
+            f"{verdict.refused}.",
+        )  # fmt: skip
+
+
+async def parameters(request: web.Request) -> dict[str, str]:
+    """What a request says, in its query and in its body."""
+    body = "" if request.method == "GET" else await request.text()
+    return {**request.query, **dict(parse_qsl(body, keep_blank_values=True))}
 
 
 def refusal(status: int, retry_after: int | None) -> web.Response:
@@ -78,7 +173,7 @@ def refusal(status: int, retry_after: int | None) -> web.Response:
             if status == 418
             else "Too much request weight used; please use WebSocket Streams for live updates."
         )
-        return _json({"code": -1003, "msg": message}, status, headers=headers)
+        return json_answer({"code": -1003, "msg": message}, status, headers=headers)
     if status == 404:
         return web.Response(status=404, text="<html><h2>404 Not found</h2></html>")
     # A gateway's error is no JSON.
@@ -130,7 +225,7 @@ def _refused(verdict: Verdict) -> web.Response:
     return answer
 
 
-def _json(
+def json_answer(
     answer: Any, status: int, used: int | None = None, headers: dict[str, str] | None = None
 ) -> web.Response:
     given = dict(headers or {})

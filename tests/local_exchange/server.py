@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from tests.local_exchange.archive import Archive
 from tests.local_exchange.clock import Clock
 from tests.local_exchange.connection import SocketConfig
 from tests.local_exchange.endpoints import Exchange
-from tests.local_exchange.faults import Fault, Scripted, scripted
+from tests.local_exchange.faults import Fault, Request, Scripted, scripted
 from tests.local_exchange.feed import Feed, Venue
 from tests.local_exchange.frame_faults import (
     Disconnect,
@@ -29,6 +29,8 @@ from tests.local_exchange.gate import Gate
 from tests.local_exchange.limits import LimitConfig
 from tests.local_exchange.rest import Rest, archive_handler
 from tests.local_exchange.sockets import Sockets
+from tests.local_exchange.trading.config import Account, TradingConfig
+from tests.local_exchange.truth import Truth
 
 T = TypeVar("T")
 
@@ -45,23 +47,26 @@ class LocalExchange:
         clock: the exchange's time; by default it stands at the feed's end, so that everything is
             history. Start it at ``feed.begin`` to have a live market.
         limits: request weights. sockets: how connections are kept.
+        accounts: who may trade, with their keys and funds. trading: fees, margins and the like.
         archive_delay: µs after its period's end at which a file of the archive appears.
     """
 
     def __init__(
         self, feed: Feed, *, clock: Clock | None = None, faults: Scripted = None,
         frame_faults: FrameScripted = None, limits: LimitConfig | None = None,
-        sockets: SocketConfig | None = None, archive_delay: int = 0, host: str = "127.0.0.1",
+        sockets: SocketConfig | None = None, accounts: Sequence[Account] = (),
+        trading: TradingConfig | None = None, archive_delay: int = 0, host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:  # fmt: skip
         self.feed = feed
         self.clock = clock or Clock(feed.end, speed=0)
         self.counts: Counter[str] = Counter()
-        self._exchange = Exchange(feed, self.clock, limits or LimitConfig())
+        self._exchange = Exchange(feed, self.clock, limits or LimitConfig(), accounts, trading)
+        self.truth = Truth(self._exchange.engine, self._look)
         self._archive = Archive(self._exchange, archive_delay)
-        self._gate = Gate(self.clock, self.counts)
+        self._gate = Gate(self.clock, self.counts, self._note_lost)
         self._sockets = Sockets(feed, self.clock, sockets or SocketConfig(), self.counts)
-        self._rest = Rest(self._exchange, self.counts)
+        self._rest = Rest(self._exchange, self.truth, self.counts)
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
         self._publisher: asyncio.Task[None] | None = None
@@ -153,6 +158,7 @@ class LocalExchange:
         """Wait until every trade known by now has been sent to everyone."""
         while not self._sockets.settled:
             await asyncio.sleep(0.001)
+        self._exchange.engine.advance(self.clock.now())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """From a synchronous caller of a threaded exchange: run a coroutine in its loop."""
@@ -201,6 +207,26 @@ class LocalExchange:
         assert self._thread is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+    def _look(self, work: Callable[[], T]) -> T:
+        """Look at what is traded, as it is now."""
+
+        def look() -> T:
+            self._exchange.engine.advance(self.clock.now())
+            return work()
+
+        return self._in_loop(look) if self._loop is not None else look()
+
+    def _note_lost(self, request: Request, fault: Fault, status: int | None) -> None:
+        """Note an order's request that a fault kept from the exchange."""
+        for endpoint in self._rest.endpoints:
+            if endpoint.order and (endpoint.path, endpoint.method) == (
+                request.path, request.method
+            ):  # fmt: skip
+                arrival = self.truth.arrived(
+                    request.time, request.method, request.path, request.query, fault.name
+                )
+                arrival.status = status
 
     def _end(self, how: Fault, venue: Venue | None) -> int:
         return self._in_loop(lambda: self._sockets.end(how, venue))
