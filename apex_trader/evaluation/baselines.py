@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from apex_trader.errors import ConfigError
 from apex_trader.evaluation.optimum.policy import TablePolicy, best_actions
-from apex_trader.evaluation.policies import Policy, hold_baselines, towards
+from apex_trader.evaluation.policies import Policy, hold_baselines, keeping, towards
 from apex_trader.evaluation.record import Record
 from apex_trader.time import HOUR
 from apex_trader.trading.actions import Actions
@@ -67,7 +67,8 @@ def rule_baselines(
 
 
 def moving_average_cross(path: MarketPath, actions: Actions, config: CrossConfig) -> TablePolicy:
-    """Simple moving averages of ln price at decision times; flat until the slow one is full.
+    """Simple moving averages of ln price at decision times; keeps what is held until the slow one
+    is full: flat, where an action for it is there.
 
     An average is of the decisions of the time before, as many as there were: a gap shortens it.
     """
@@ -80,7 +81,10 @@ def moving_average_cross(path: MarketPath, actions: Actions, config: CrossConfig
     full = ts - ts[0] >= config.slow if len(ts) else np.zeros(0, np.bool_)
     wanted = np.zeros(len(path), np.int8)
     wanted[known] = np.where(full, np.sign(ahead), 0)
-    return wanted_policy(MOVING_AVERAGE, wanted, actions)
+    policy = wanted_policy(MOVING_AVERAGE, wanted, actions)
+    if len(known):
+        policy.best[: known[full][0] if full.any() else len(path)] = keeping(actions)
+    return policy
 
 
 def pivot_trend(path: MarketPath, actions: Actions) -> TablePolicy:

@@ -55,6 +55,12 @@ def towards(actions: Actions) -> U8:
     return table
 
 
+def keeping(actions: Actions) -> U8:
+    """[3] the action that keeps each position −1, 0, 1, or else one that trades."""
+    nearest = towards(actions)
+    return np.array([nearest[held, held] for held in range(3)], np.uint8)
+
+
 @dataclass(frozen=True)
 class HoldPolicy:
     """Takes one position and keeps it: flat (0), buy and hold (1), sell and hold (−1)."""

@@ -113,6 +113,16 @@ def test_averages_cross_where_a_count_by_hand_says(tools):
     assert wanted[239] == -1
 
 
+@pytest.mark.parametrize("instrument", ["perpetual", "spot"])
+def test_averages_that_are_not_full_yet_do_not_trade_to_and_fro(tools, instrument):
+    """With two actions there is none that stays flat: the first decision enters, no more."""
+    path = path_of([tools.prices(*np.linspace(100, 110, 50))])
+    trading = TradingConfig(action_set="sell_buy", instrument=instrument)
+    policy = moving_average_cross(path, Actions.of(trading), CrossConfig())
+    record = run_continuous(path, policy, trading, REWARD)
+    assert len(np.unique(record.position)) == 1
+
+
 def test_the_pivot_trend_is_followed_and_kept_while_there_is_none(tools):
     path = path_of([tools.prices(100, 101, 102, 103)])
     path = replace(path, trend=np.array([0.5, 0.0, -1.0, 0.0], np.float32))
