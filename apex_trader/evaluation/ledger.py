@@ -12,6 +12,7 @@ import getpass
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
@@ -150,7 +151,14 @@ def distinct(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def common_days(trials: Iterable[Trial], days: Iterable[int]) -> F64:
-    """[d, t] daily log returns of the trials that were chosen on exactly these days."""
-    wanted = tuple(days)
-    columns = [trial.daily for trial in distinct(t for t in trials if t.days == wanted)]
+    """[d, t] daily log returns of the trials that were chosen on the same of these days.
+
+    A trial names the days on which something could be decided: where the data have a hole, fewer
+    than were asked for. Of several such sets, that of most trials counts.
+    """
+    asked = set(days)
+    chosen = [trial for trial in distinct(trials) if trial.days and asked.issuperset(trial.days)]
+    counts = Counter(trial.days for trial in chosen)
+    wanted = max(counts, key=lambda held: (counts[held], len(held)), default=())
+    columns = [trial.daily for trial in chosen if trial.days == wanted]
     return np.array(columns, np.float64).reshape(len(columns), len(wanted)).T

@@ -3,7 +3,8 @@
 Combinatorially symmetric cross-validation (Bailey, Borwein, López de Prado & Zhu 2017, section 3):
 the days are cut into S blocks; of every way to choose half of them, the trial with the best Sharpe
 ratio there is ranked on the other half. The probability is the share of ways in which it ends up in
-the lower half.
+the lower half; the very middle, which an odd number of trials has, counts half, so that choosing
+among noise is a coin toss for any number of them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Overfitting:
 def overfitting(returns: F64) -> Overfitting:
     """Of daily returns [days, trials] of all trials on the same days, in time order."""
     days, trials = returns.shape
-    lacking = _why_not(days, trials)
+    lacking = _why_not(returns)
     if lacking is not None:
         return Overfitting(lacking, lacking, lacking, trials, days, 0)
     blocks = min(MOST_BLOCKS, days // 2 // 2 * 2)
@@ -55,23 +56,26 @@ def overfitting(returns: F64) -> Overfitting:
     best = inside.argmax(1)
     ways = np.arange(len(chosen))
     won = outside[ways, best]
-    # relative rank in (0, 1), ties in their middle; the logit is ≤ 0 where it is ≤ 1/2
+    # relative rank in (0, 1), ties in their middle
     below = (outside < won[:, None]).sum(1) + 0.5 * ((outside == won[:, None]).sum(1) - 1)
     rank = (below + 1.0) / (trials + 1.0)
     fitted = np.polyfit(inside[ways, best], won, 1)[0] if np.ptp(inside[ways, best]) > 0 else None
     return Overfitting(
-        Figure(float((rank <= 0.5).mean())),
+        Figure(float((rank < 0.5).mean() + 0.5 * (rank == 0.5).mean())),
         Figure(float((won < 0.0).mean())),
         Figure(float(fitted)) if fitted is not None else Figure.lacking("one way wins everywhere"),
         trials, days, blocks,
     )  # fmt: skip
 
 
-def _why_not(days: int, trials: int) -> Figure | None:
+def _why_not(returns: F64) -> Figure | None:
+    days, trials = returns.shape
     if trials < MIN_TRIALS:
         return Figure.lacking(NOT_ENOUGH, f"{trials} of at least {MIN_TRIALS} trials")
     if days < MIN_DAYS:
         return Figure.lacking(NOT_ENOUGH, f"{days} of at least {MIN_DAYS} days in common")
+    if (returns == returns[:, :1]).all():
+        return Figure.lacking("the trials do not differ", "each of them earned the same every day")
     return None
 
 

@@ -64,7 +64,9 @@ def test_only_trials_of_the_same_days_are_compared():
         replace(TRIAL, id="c", seed=2, days=(10, 30)),
     ]
     assert common_days(trials, [10, 20]).tolist() == [[0.1, 0.5], [-0.2, 0.6]]
-    assert common_days(trials, [99]).shape == (1, 0)
+    # a day on which nothing could be decided is in no trial
+    assert common_days(trials, [10, 15, 20]).tolist() == [[0.1, 0.5], [-0.2, 0.6]]
+    assert common_days(trials, [99]).shape == (0, 0)
 
 
 def _write(folder: str, writer: int) -> None:

@@ -46,7 +46,16 @@ def test_too_little_to_compare_is_said(days, trials, said):
     assert said in found.probability.reason
 
 
-def test_equal_trials_are_neither_upper_nor_lower_half_by_chance_of_order():
-    returns = np.tile(noise(3, days=32, trials=1), (1, 3))
-    # all tie: the winner stands in the middle, which counts as not above it
-    assert overfitting(returns).probability.value == 1.0
+def test_trials_that_do_the_same_are_not_compared():
+    """Agents that stay out all win and all lose: nothing was chosen."""
+    for days in (noise(3, days=32, trials=1), np.zeros((32, 1))):
+        found = overfitting(np.tile(days, (1, 3)))
+        assert found.probability.value is None
+        assert "do not differ" in found.probability.reason
+
+
+@pytest.mark.parametrize("trials", [2, 3, 4, 5])
+def test_choosing_among_a_few_is_a_coin_toss_too(trials):
+    """The very middle of an odd number is neither half."""
+    found = [overfitting(noise(seed, 32, trials)).probability.value for seed in range(60)]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.12)
