@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.report.data import Reproduction
-from apex_trader.runtime.compose import FREE, compose_config, flat, load_config, plain
+from apex_trader.runtime.compose import compose_config, load_config, plain
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent
 from apex_trader.runtime.market_data import MarketData
+from apex_trader.runtime.overrides import changes
+from apex_trader.runtime.resume import recorded_changes
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.segment import Segment
 from apex_trader.time import DAY, format_date
@@ -25,11 +25,6 @@ from apex_trader.version import VERSION
 
 #: Programs whose version may change a result.
 _PROGRAMS = ("torch", "numpy", "numba", "ray")
-#: Text that is taken as it is, and words that are not taken for text.
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./:+@-]*")
-_WORDS = ("true", "false", "null", "nan", "inf", "yes", "no", "on", "off", ".nan", ".inf")
-#: Settings that say where a run went, not what it was.
-_PLACES = ("resume",)
 
 
 def reproduction(
@@ -39,10 +34,14 @@ def reproduction(
     trained = load_config(run)
     judged = " ".join([
         "python -m apex_trader.backtest", shlex.quote(f"run={run.path}"),
-        f"checkpoint={agent.checkpoint}", *_span(segments), *_changes(trained, config),
+        f"checkpoint={agent.checkpoint}", *_span(segments), *changes(trained, config),
     ])  # fmt: skip
+    resumed = {
+        f"Resumed at update {updates:,} with": " ".join(made)
+        for updates, made in recorded_changes(run)
+    }
     return Reproduction(
-        {"Train it": train_command(trained), "Judge it again, on these days": judged},
+        {"Train it": train_command(trained), **resumed, "Judge it again, on these days": judged},
         OmegaConf.to_yaml(OmegaConf.create(plain(config))),
         {
             "apex-trader": VERSION,
@@ -64,7 +63,7 @@ def train_command(config: Config) -> str:
         chosen = [f"+experiment={config.name}"]
     except ApexError:  # a name of the user's own
         base = compose_config([])
-    return " ".join(["python -m apex_trader.train", *chosen, *_changes(base, config)])
+    return " ".join(["python -m apex_trader.train", *chosen, *changes(base, config)])
 
 
 def data_digest(segments: Sequence[Segment]) -> str:
@@ -75,31 +74,3 @@ def data_digest(segments: Sequence[Segment]) -> str:
 def _span(segments: Sequence[Segment]) -> list[str]:
     days = [segment.day for segment in segments]
     return [f"from={format_date(min(days))}", f"to={format_date(max(days) + DAY)}"]
-
-
-def _changes(base: Config, config: Config) -> list[str]:
-    """Settings of ``config`` that differ from ``base``, quoted for the shell."""
-    before, now = flat(plain(base), FREE), flat(plain(config), FREE)
-    return [
-        shlex.quote(f"{name}={_value(value)}")
-        for name, value in now.items()
-        if before.get(name) != value and name not in _PLACES
-    ]
-
-
-def _value(value: Any) -> str:
-    """A value as Hydra's grammar takes it."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}: {_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_value(item) for item in value) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _text(value: str) -> str:
-    """Text, quoted where Hydra or YAML would read something else into it."""
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return "'" + value.replace("'", "\\'") + "'"

@@ -9,6 +9,8 @@ from pathlib import Path
 from apex_trader.errors import ConfigError
 from apex_trader.runtime.compose import flat, plain
 from apex_trader.runtime.config import Config
+from apex_trader.runtime.overrides import changes
+from apex_trader.runtime.run_folder import RunFolder
 
 #: Settings, or groups of them, that what was saved depends on. Other days would judge the agent on
 #: days that it was trained on; another state or network cannot take the saved weights; the
@@ -40,6 +42,33 @@ def check_resumable(saved: Config, wanted: Config) -> None:
                 name, value, f"{before.get(name)!r}, which the run was started with: start a new "
                 "run for another value"
             )  # fmt: skip
+
+
+def check_budget(config: Config, done: int) -> None:
+    """Raise ConfigError when a run that did ``done`` updates is asked for fewer."""
+    if config.train.updates < done:
+        raise ConfigError(
+            "train.updates", config.train.updates, f"at least {done}, which the run has done: to "
+            "judge an earlier checkpoint, use backtest with checkpoint=NAME"
+        )  # fmt: skip
+
+
+def record_changes(folder: RunFolder, updates: int, before: Config, now: Config) -> None:
+    """Keep in the run's folder what was changed when it was resumed at an update."""
+    made = changes(before, now)
+    known = recorded_changes(folder)
+    kept = [entry for entry in known if entry[0] <= updates]  # what was cut off did not happen
+    if made:
+        kept.append((updates, made))
+    if kept != known:
+        folder.write_json(folder.resumed, {"resumed": kept})
+
+
+def recorded_changes(folder: RunFolder) -> list[tuple[int, list[str]]]:
+    """(updates, changed settings) of each time that a run was resumed with other settings."""
+    if not folder.resumed.is_file():
+        return []
+    return [(at, made) for at, made in folder.read_json(folder.resumed)["resumed"]]
 
 
 def _lanes_go_on(config: Config) -> bool:

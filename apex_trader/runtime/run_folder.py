@@ -20,6 +20,7 @@ class RunFolder:
     confidence/      calibrated confidence, one file a checkpoint (``runtime.calibration``)
     segments.json    the run's registry of market segments
     metrics.jsonl    every metric, one line a reading
+    resumed.json     settings that were changed when it was resumed, where some were
     report.html      the backtest's report
     result.json      the final figures, for machines
     """
@@ -61,6 +62,11 @@ class RunFolder:
         return self.path / "segments.json"
 
     @property
+    def resumed(self) -> Path:
+        """Settings that were changed when the run was resumed."""
+        return self.path / "resumed.json"
+
+    @property
     def metrics(self) -> Path:
         """Every metric, one JSON object a line."""
         return self.path / "metrics.jsonl"
@@ -89,7 +95,7 @@ class RunFolder:
         for folder in (self.path, self.checkpoints, self.extractors):
             folder.mkdir(parents=True, exist_ok=True)
         self.claim()
-        for left in (self.metrics, self.report, self.result):
+        for left in (self.metrics, self.resumed, self.report, self.result):
             left.unlink(missing_ok=True)
 
     def has_checkpoint(self) -> bool:

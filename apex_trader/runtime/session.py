@@ -13,13 +13,13 @@ from typing import Any
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.report import Section
 from apex_trader.models.frozen import FrozenExtractor
-from apex_trader.runtime.compose import plain, save_config
+from apex_trader.runtime.compose import load_config, plain, save_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
 from apex_trader.runtime.metrics import JsonLines, MetricsHub, Sink, WandbSink, rewind
 from apex_trader.runtime.periods import Periods
 from apex_trader.runtime.progress import Progress
-from apex_trader.runtime.resume import resume_command
+from apex_trader.runtime.resume import check_budget, record_changes, resume_command
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.stop import StopSignals
 from apex_trader.runtime.wandb_panels import panels
@@ -60,6 +60,7 @@ class Session:
         self.sitting: int = facts.get("sitting", 0) + 1 if self._checkpoint else 0
         if self._checkpoint is not None:
             # only now is it sure that the changed configuration can go on from there
+            record_changes(folder, facts["updates"], load_config(folder), config)
             save_config(folder, replace(config, resume=""))
             rewind(folder.metrics, facts["time"])
         self.display = Display(f"{config.name} · {folder.path}")
@@ -209,6 +210,7 @@ class Session:
                 f"{self.folder.path} holds no complete checkpoint to resume from: start a new run"
             )
         found.require({"schema": self._schema.fingerprint})
+        check_budget(self.config, found.json("run.json")["updates"])
         self.folder.claim()  # two processes in one folder remove each other's checkpoints
         self.checkpoints.discard_after(found.name)  # what is cut off must not outlive what follows
         return found

@@ -22,10 +22,11 @@ from apex_trader.evaluation.report.walk_forward_page import render_walk_forward
 from apex_trader.evaluation.sharpe import annual_sharpe
 from apex_trader.evaluation.walk_forward import FoldResult, WalkForward, combine
 from apex_trader.runtime.assess import random_of
-from apex_trader.runtime.compose import save_config
+from apex_trader.runtime.compose import load_config, save_config
 from apex_trader.runtime.config import Config, MarketConfig
 from apex_trader.runtime.folds import WalkForwardConfig, fold_periods
 from apex_trader.runtime.market_data import EVER, MarketData, Say, prepare_store, store_url
+from apex_trader.runtime.overrides import changes
 from apex_trader.runtime.report import costs_text
 from apex_trader.runtime.reproduction import train_command
 from apex_trader.runtime.resume import resume_command
@@ -47,7 +48,10 @@ def walk_forward(config: Config, folder: RunFolder, train: Train, say: Say = pri
     _open(config, folder)
     try:
         prepare_store(config, folder, say)
-        for number, fold in enumerate(fold_configs(config, folder), 1):
+        folds = fold_configs(config, folder)
+        _check_finished(folder, folds)
+        save_config(folder, replace(config, resume=""))
+        for number, fold in enumerate(folds, 1):
             place = fold_folder(folder, number)
             if place.result.is_file():
                 say(f"fold {number} of {config.walk_forward.folds} is done: {place.path}")
@@ -55,8 +59,8 @@ def walk_forward(config: Config, folder: RunFolder, train: Train, say: Say = pri
             say(f"fold {number} of {config.walk_forward.folds}: {place.path}")
             resumes = place.config.is_file() and place.has_checkpoint()
             train(replace(fold, resume=str(place.path)) if resumes else fold, place)
-        folds = [fold_folder(folder, k + 1) for k in range(config.walk_forward.folds)]
-        write_folds(config, folder, folds, folder)
+        places = [fold_folder(folder, k + 1) for k in range(config.walk_forward.folds)]
+        write_folds(config, folder, places, folder)
         say(f"report: {folder.report}")
         say(f"result: {folder.result}")
     except KeyboardInterrupt:
@@ -175,4 +179,19 @@ def _open(config: Config, folder: RunFolder) -> None:
             f"resume={folder.path}, or choose another hydra.run.dir"
         )
     folder.claim()
-    save_config(folder, replace(config, resume=""))
+
+
+def _check_finished(folder: RunFolder, folds: Sequence[Config]) -> None:
+    """ApexError when a fold that ended was made with other settings than its like now."""
+    for number, fold in enumerate(folds, 1):
+        place = fold_folder(folder, number)
+        if not place.result.is_file():
+            continue
+        saved = load_config(place)
+        # where it ran and what was logged is not what it learned
+        like = replace(fold, runtime=saved.runtime, cluster=saved.cluster, wandb=saved.wandb)
+        if made := changes(like, saved):
+            raise ApexError(
+                f"fold {number} ended with {' '.join(made)}: folds of different settings are no "
+                "walk-forward test. Resume without the changes, or begin one in another folder"
+            )

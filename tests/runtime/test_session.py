@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from apex_trader.errors import ApexError
+from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.progress import Progress
+from apex_trader.runtime.resume import recorded_changes
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.session import Session
 from learner.checkpoint import json_part
@@ -52,7 +53,9 @@ def saved_run(config: Config, folder: RunFolder) -> Config:
     """A run with a checkpoint; the configuration that resumes it."""
     with Session(config, folder, config.state.build()) as session:
         session.checkpoints.save(
-            5, {"run.json": json_part({"time": 0.0})}, {"schema": config.state.build().fingerprint}
+            5,
+            {"run.json": json_part({"time": 0.0, "updates": 5})},
+            {"schema": config.state.build().fingerprint},
         )
     return replace(config, resume=str(folder.path))
 
@@ -69,3 +72,28 @@ def test_a_run_that_is_going_on_cannot_be_resumed_beside_itself(tiny: Config, fo
         assert first.sitting == 1
     with Session(config, RunFolder(folder.path), config.state.build()) as then:
         assert then.resumed() is not None
+
+
+def test_what_a_resumed_run_was_given_anew_is_kept_with_where_it_was(
+    tiny: Config, folder: RunFolder
+):
+    again = saved_run(tiny, folder)
+    Session(again, folder, tiny.state.build()).folder.release()
+    assert recorded_changes(folder) == []
+    faster = replace(again, learner=replace(tiny.learner, learning_rate=0.01))
+    Session(faster, folder, tiny.state.build()).folder.release()
+    assert recorded_changes(folder) == [(5, ["learner.learning_rate=0.01"])]
+    # gone on with it unchanged, it is not told twice
+    Session(faster, folder, tiny.state.build()).folder.release()
+    assert len(recorded_changes(folder)) == 1
+
+
+def test_a_budget_below_what_was_done_is_refused_and_leaves_the_run_as_it_was(
+    tiny: Config, folder: RunFolder
+):
+    again = saved_run(tiny, folder)
+    before = folder.config.read_bytes()
+    less = replace(again, train=replace(tiny.train, updates=4))
+    with pytest.raises(ConfigError, match="at least 5, which the run has done"):
+        Session(less, folder, tiny.state.build())
+    assert folder.config.read_bytes() == before

@@ -95,3 +95,21 @@ def test_a_resumed_walk_keeps_its_folds(config: Config, finished: RunFolder):
     other = replace(config, resume=str(finished.path), walk_forward=replace(TWO, share=0.5))
     with pytest.raises(ApexError, match=r"walk_forward\.share"):
         train(other, finished)
+
+
+def test_folds_of_different_settings_are_not_joined(config: Config, finished: RunFolder):
+    faster = replace(config.learner, learning_rate=0.01)
+    other = replace(config, resume=str(finished.path), learner=faster)
+    before = finished.config.read_bytes()
+    with pytest.raises(ApexError, match=r"fold 1 ended with learner\.learning_rate="):
+        train(other, finished)
+    assert finished.config.read_bytes() == before
+
+
+def test_a_market_with_too_few_days_for_the_folds_leaves_no_run(config: Config, tmp_path: Path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ApexError, match="days"):
+        walk_forward(
+            replace(config, walk_forward=replace(TWO, folds=9)), folder, train, say=lambda t: None
+        )
+    assert not folder.config.exists()
