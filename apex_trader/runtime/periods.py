@@ -144,7 +144,7 @@ def split_days(days: list[int], config: PeriodsConfig, longest_horizon: int) -> 
         agent_from=(training[count - 1] + DAY if count else 0) + longest_horizon,
         calibration=tuple(held[chooses:]),
     )
-    _check(parts, config, len(chosen))
+    _check(parts, config, chosen)
     return parts
 
 
@@ -173,7 +173,7 @@ def _boundary(days: list[int], date: str, share: float, total: int) -> int:
     return days[-count]
 
 
-def _check(parts: Periods, config: PeriodsConfig, total: int) -> None:
+def _check(parts: Periods, config: PeriodsConfig, days: Sequence[int]) -> None:
     needed = {
         "extractor": config.extractor > 0,
         "agent": True,
@@ -182,8 +182,12 @@ def _check(parts: Periods, config: PeriodsConfig, total: int) -> None:
     }
     empty = [name for name, asked in needed.items() if asked and not getattr(parts, name)]
     if empty:
+        dates = [f"periods.{name}={value}" for name in ("validation_start", "test_start")
+                 if (value := getattr(config, name))]  # fmt: skip
+        short = f"{_count(len(days))} {'is' if len(days) == 1 else 'are'} too few"
+        given = f"{days_text(days)}, with {' and '.join(dates)}" if dates else short
         raise ApexError(
-            f"{_count(total)} {'is' if total == 1 else 'are'} too few: nothing is left for "
-            f"{', '.join(empty)}. Import or synthesize more days, or change "
-            "periods.extractor, periods.validation, periods.test"
+            f"{given}: nothing is left for {', '.join(empty)}. Import or synthesize more days, or "
+            f"change {'these dates or ' if dates else ''}periods.extractor, periods.validation, "
+            "periods.test"
         )

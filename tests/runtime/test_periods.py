@@ -37,7 +37,7 @@ def test_every_day_serves_one_purpose_and_time_runs_from_fitting_to_test(
     try:
         parts = split_days(known, config, HORIZON)
     except ApexError as error:
-        assert "too few" in str(error)  # noqa: PT017 - the reason for which there is no split
+        assert "nothing is left" in str(error)  # noqa: PT017 - the reason for which there is no split
         return
     assert list(parts.all) == known
     for share, part in ((validation, parts.validation), (test, parts.test)):
@@ -93,7 +93,7 @@ def test_no_day_in_the_range_says_which_days_there_are():
 
 def test_a_test_that_would_begin_before_everything_leaves_nothing_to_train_on():
     config = PeriodsConfig(test_start="2023-01-01")
-    with pytest.raises(ApexError, match="too few"):
+    with pytest.raises(ApexError, match=r"test_start=2023-01-01: nothing is left"):
         split_days(days(10), config, HORIZON)
 
 
@@ -166,3 +166,14 @@ def test_calibration_takes_the_last_validation_days_and_leaves_one_to_choose_on(
 def test_a_single_validation_day_chooses_and_none_calibrates():
     parts = split_days(days(6), PeriodsConfig(validation=0.17, test=0.17), HORIZON)
     assert (len(parts.validation), parts.calibration) == (1, ())
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [({"test_start": "2030-01-01"}, r"8 days, with periods\.test_start=2030-01-01"),
+     ({"validation_start": "2024-01-07", "test_start": "2024-01-05"},
+      r"validation_start=2024-01-07 and periods\.test_start=2024-01-05: .* validation")],
+)  # fmt: skip
+def test_a_date_that_leaves_a_part_without_days_is_named(dates, said):
+    with pytest.raises(ApexError, match=said):
+        split_days(days(8), PeriodsConfig(**dates), 0)
