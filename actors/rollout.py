@@ -141,7 +141,7 @@ class RolloutWorker:
         return self._deliver(taken, time.perf_counter() - started, latest_version)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but ε, which is the configuration's, for an exact resume on the same segments."""
+        """Everything but ε, which the configuration says, for an exact resume on these segments."""
         return {
             "simulator": self.simulator.state_dict(),
             "lanes": self.config.lanes,

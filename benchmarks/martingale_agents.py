@@ -7,8 +7,9 @@
 Each run is ``train +experiment=planted`` on a ``martingale`` at no cost and no latency, in a
 process and a folder of its own, which is read, not run again, where its result lies already. Its
 test days come after all that it learned from. With a leak the states of all its days show one row
-of that clock before it has closed. Gross log return a day in basis points, its t over the test days
-(those of a martingale are independent), and the chance of so much by luck (one-sided).
+of that clock before it has closed. Log return a day in basis points less fees (by default there are
+none: it is gross), its t over the test days (those of a martingale are independent), and the chance
+of so much by luck (one-sided).
 """
 
 from __future__ import annotations
