@@ -15,8 +15,8 @@ from apex_trader.runtime.run_folder import RunFolder
 from tests.conftest import SMALL
 
 PROJECT = Path(__file__).parents[1]
-#: What a sweep must not say of a group for the second time.
-TWICE = "replay={max_insert"
+#: What a sweep must not say of a group for the second time, since it is set otherwise.
+TWICE = ("replay={max_insert", "periods=", "wandb")
 
 
 def in_group(recording: Path, group: str) -> bool:
@@ -28,8 +28,10 @@ def in_group(recording: Path, group: str) -> bool:
 
 def sweep(folder: Path, market: Path, *more: str) -> list[RunFolder]:
     """Two seeds, W&B's real client offline; the runs' folders."""
-    words = [word for word in SMALL if not word.startswith(("wandb", TWICE))]
-    words += ["replay.max_insert=32", "replay.error_buffer=72"]
+    words = [word for word in SMALL if not word.startswith(TWICE)]
+    # no test days: a report of each would be most of the time
+    words += ["replay.max_insert=32", "replay.error_buffer=72",
+              "periods={extractor: 0.25, validation: 0.17, test: 0.0}"]  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
