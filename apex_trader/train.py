@@ -33,6 +33,7 @@ from apex_trader.runtime.compose import (
     check_overrides,
     load_config,
     register,
+    sweep_first,
     typed,
 )
 from apex_trader.runtime.config import Config, check_blocks
@@ -53,6 +54,7 @@ from apex_trader.runtime.walk_forward import walk_forward
 def main() -> None:
     """The command."""
     register()
+    sys.argv[1:] = sweep_first(sys.argv[1:])
     job = hydra.main(version_base=None, config_path=str(CONF), config_name="config")(_job)
     code = run_command(lambda: check_overrides(sys.argv[1:]))
     if code:

@@ -35,8 +35,8 @@ def sweep(folder: Path, market: Path, *more: str) -> list[RunFolder]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        [sys.executable, "-m", "apex_trader.train", "-m", *words, f"market.store={market}",
-         "seed=1,2", "wandb.mode=offline", f"hydra.sweep.dir={folder}/seeds/first", *more],
+        [sys.executable, "-m", "apex_trader.train", *words, f"market.store={market}",
+         "-m", "seed=1,2", "wandb.mode=offline", f"hydra.sweep.dir={folder}/seeds/first", *more],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -128,6 +128,11 @@ def save_config(folder: RunFolder, config: Config) -> None:
     folder.write_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain(config))))
 
 
+def sweep_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``-m`` in front: Hydra's parser takes no settings on both sides of it."""
+    return sorted(arguments, key=lambda text: text not in _SWEEP)
+
+
 def check_overrides(arguments: Sequence[str]) -> None:
     """Raise ApexError or ConfigError for a command line that ``train`` would refuse.
 
