@@ -29,7 +29,7 @@ from benchmarks.trained import ALONE, add_run_options, result_of, results_of
 
 MARKETS = ("mean_reversion", "lead_lag", "regimes")
 #: Days of a market, where the experiment's are too few to tell its score to 0.03.
-DAYS = {"mean_reversion": 50, "regimes": 86}
+DAYS = {"mean_reversion": 50, "regimes": 106}
 
 
 @dataclass(frozen=True)
