@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from actors.evaluation import Evaluator
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.experience import STRATA
 from apex_trader.models.falling import falling
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.display import Display
+from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.rhythm import Rhythm
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.serial import SerialRun
@@ -127,8 +129,46 @@ def test_the_same_seed_gives_the_same_run(run: Run, finished: RunFolder):
         assert torch.equal(tensor, weights(again)[name]), name
 
 
-def test_another_seed_gives_another_run(run: Run, finished: RunFolder):
-    other = weights(run(seed=1))
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def watched(run: Run) -> tuple[RunFolder, dict[int, Weights]]:
+    """A run of another seed, and the weights that were evaluated on validation, by updates."""
+    seen: dict[int, Weights] = {}
+    evaluate = Evaluator.evaluate
+
+    def remembering(self: Evaluator, weights: Weights, version: int) -> dict[str, float]:
+        seen[version] = {name: tensor.clone() for name, tensor in weights.items()}
+        return evaluate(self, weights, version)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluator, "evaluate", remembering)
+        return run(seed=1), seen
+
+
+def equal(one: Weights, other: Weights) -> bool:
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_the_averaged_weights_choose_the_checkpoint_and_are_what_is_traded(
+    watched: tuple[RunFolder, dict[int, Weights]], tiny: Config
+):
+    folder, seen = watched
+    manager, schema = CheckpointManager(str(folder.checkpoints)), tiny.state.build()
+    both = [name for name in manager.names() if int(name.removeprefix("step-")) in seen]
+    assert both
+    for name in both:
+        saved = manager.load(name).state("learner.pt")
+        assert not equal(saved["average"], saved["network"])
+        assert equal(seen[int(name.removeprefix("step-"))], saved["average"])
+        assert equal(dict(load_agent(folder, schema, name).weights), saved["average"])
+
+
+def test_another_seed_gives_another_run(
+    watched: tuple[RunFolder, dict[int, Weights]], finished: RunFolder
+):
+    other = weights(watched[0])
     same = [name for name, tensor in weights(finished).items() if torch.equal(tensor, other[name])]
     assert len(same) < len(other) / 2
 
