@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from actors.overestimation import Watched, overestimation
 from actors.policy import greedy
+from actors.potentials import Potentials
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_episodes
 from apex_trader.evaluation.encodings import STRETCH, EncodedMarket
@@ -19,6 +21,7 @@ from apex_trader.evaluation.statistics import summarize
 from apex_trader.models.flat import QNetwork
 from apex_trader.state.gather import MarketTables, gather
 from apex_trader.state.segment import Segment
+from apex_trader.time import DAY
 from apex_trader.trading.config import RewardConfig, TradingConfig
 
 
@@ -113,7 +116,9 @@ class GreedyPolicy(GreedyAgent):
 class Evaluator:
     """Greedy runs over the validation days, each episode flat at its start.
 
-    segments must be in time order, with their CNN rows written into ``tables``.
+    segments must be in time order, with their CNN rows written into ``tables``. training: how many
+    of them, the first, are days that the agent is trained on. They run in the same steps and serve
+    no figure but those of the gap between training and validation. gamma: discount of a decision.
     """
 
     def __init__(
@@ -123,16 +128,49 @@ class Evaluator:
         network: QNetwork,
         trading: TradingConfig,
         reward: RewardConfig,
+        gamma: float,
+        training: int = 0,
     ) -> None:
-        self.path = path_of(segments)
+        validation = path_of(segments[training:])
+        self.path = path_of(segments) if training else validation
+        self._from = segments[training].day
         self.tables, self.network = tables, network
-        self.trading, self.reward = trading, reward
+        self.trading, self.reward, self.gamma = trading, reward, gamma
 
     def evaluate(self, weights: Mapping[str, Tensor], updates: int) -> dict[str, float]:
         """``eval/...`` figures of a set of weights, made by the learner's update ``updates``."""
         self.network.load_state_dict(dict(weights))
-        policy = GreedyPolicy(self.network, self.tables)
-        return figures(run_episodes(self.path, policy, self.trading, self.reward), updates)
+        agent = Watched(GreedyPolicy(self.network, self.tables), len(self.path))
+        records = run_episodes(self.path, agent, self.trading, self.reward)
+        validation = [record for record in records if record.ts[0] >= self._from]
+        training = [record for record in records if record.ts[0] < self._from]
+        potentials = Potentials(self.tables, self.reward)
+        promised = overestimation(validation, agent, self.path, potentials, self.gamma)
+        return {
+            **figures(validation, updates),
+            **{f"eval/{name}": value for name, value in promised.items()},
+            **gap(training, validation),
+        }
+
+
+def gap(training: Sequence[Record], validation: Sequence[Record]) -> dict[str, float]:
+    """Net log return a day of both, and training less validation: what does not carry over.
+
+    Without training days validation's alone.
+    """
+    per_day = log_return_per_day(validation)
+    out = {"eval/net_return_per_day": per_day}
+    if training:
+        trained = log_return_per_day(training)
+        out |= {"eval/train_net_return_per_day": trained, "eval/train_gap": trained - per_day}
+    return out
+
+
+def log_return_per_day(records: Sequence[Record]) -> float:
+    """Net log return of all episodes, over the UTC days in which they decide."""
+    left = np.array([record.equity[-1] for record in records])
+    days = np.unique(np.concatenate([record.ts // DAY for record in records]))
+    return float(np.log(np.maximum(left, np.finfo(np.float64).tiny)).sum() / len(days))
 
 
 def figures(records: Sequence[Record], updates: int) -> dict[str, float]:

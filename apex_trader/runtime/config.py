@@ -149,6 +149,8 @@ class TrainConfig:
     updates: learner updates to do. seconds: training ends after so many, 0 for no such limit.
     evaluate_every: updates between greedy runs on validation days. evaluate_days: how many of them,
         evenly spread; 0 for all.
+    train_days: training days on which the same weights are run as well, to compare; at most as many
+        as there are validation days, 0 for none. They choose no checkpoint.
     checkpoint_every: updates between checkpoints. One is made when no experience is on its way, so
         it may be of a few updates more than the multiple; the last is of the end of the run.
     keep: complete checkpoints kept besides the best.
@@ -163,6 +165,7 @@ class TrainConfig:
     seconds: float = 0.0
     evaluate_every: int = 2_000
     evaluate_days: int = 16
+    train_days: int = 1
     checkpoint_every: int = 2_000
     keep: int = 3
     pretrain_every: int = 0
@@ -175,7 +178,7 @@ class TrainConfig:
                      "rotate_every", "threads"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}", getattr(self, name), "a whole number, 1 or more")
-        for name in ("pretrain_every", "evaluate_days"):
+        for name in ("pretrain_every", "evaluate_days", "train_days"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name}", getattr(self, name), "0 or more")
         if not (math.isfinite(self.seconds) and self.seconds >= 0):

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import ray
 from ray.exceptions import RayActorError
 
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import MarketData
-from apex_trader.runtime.parts import ROTATION
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.ray_calls import START_LIMIT, Calls, own_messages
 from apex_trader.runtime.ray_checkpoints import Checkpoints
@@ -32,7 +30,7 @@ from apex_trader.runtime.ray_rollouts import Rollouts
 from apex_trader.runtime.ray_segments import Market, Segments
 from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.rhythm import Budget, Event, Rhythm, train_events
-from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.rotation import active_days
 from apex_trader.runtime.session import Session
 from learner.checkpoint import Checkpoint
 
@@ -45,13 +43,11 @@ class RayRun:
     process; both have the same arguments."""
 
     def __init__(self, config: Config, data: MarketData, session: Session) -> None:
-        agent = data.numbers(data.periods.agent)
-        rotation = np.random.default_rng([config.seed, ROTATION])
         calls = Calls()
         go_on = f"go on with: {resume_command(session.folder.path)}"
         self.context = RunContext(
             config, data, session, Progress(),
-            ActiveDays(agent, config.train.resident_days, rotation), calls,
+            active_days(config, data), calls,
             Restarts(calls, config.cluster.restarts, session.display.say, go_on),
         )  # fmt: skip
 
@@ -98,7 +94,7 @@ class RayRun:
 
     def _start_experience(self) -> None:
         context, active = self.context, self.context.active.current
-        self.segments.build([*active, *context.data.evaluation_numbers()])
+        self.segments.build([*active, *self.segments.judged_numbers])
         market: Market = context.calls.wait(self.segments.active())
         self.replay.start()
         self.learning.start()

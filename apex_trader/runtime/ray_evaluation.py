@@ -26,13 +26,19 @@ class EvaluatorActor(Part):
         super().__init__(config)
         self._evaluator: Evaluator | None = None
 
-    def start(self, market: Market, trading: TradingConfig) -> None:
-        """Take the validation days, or the same with another extractor's rows."""
+    def start(self, market: Market, training: int, trading: TradingConfig) -> None:
+        """Take the days to judge on, or the same with another extractor's rows.
+
+        training: how many of them, the first, are training days.
+        """
         segments, rows = market.load()
         schema = self._config.state.build()
         tables = tables_with_cnn(segments, schema, rows, market.version)
         network = make_network(self._config, schema, trading)
-        self._evaluator = Evaluator(segments, tables, network, trading, self._config.reward)
+        self._evaluator = Evaluator(
+            segments, tables, network, trading, self._config.reward, self._config.rollout.gamma,
+            training,
+        )  # fmt: skip
 
     def evaluate(self, weights: dict[str, Any], updates: int) -> dict[str, float] | str:
         """``eval/...`` figures of a set of weights."""
@@ -64,13 +70,13 @@ class Evaluation:
         """Start it and wait for it."""
         if self._needed:
             calls = self._context.calls
-            calls.wait(self._start(calls.wait(self._segments.validation())))
+            calls.wait(self._start(calls.wait(self._segments.judged())))
 
     def supply(self) -> None:
         """Give it the rows of the present extractor, once they are made."""
         if self._needed:
             calls = self._context.calls
-            calls.fly(self._segments.validation(), lambda market: calls.fly(self._start(market)))
+            calls.fly(self._segments.judged(), lambda market: calls.fly(self._start(market)))
 
     def begin(self) -> bool | None:
         """Save and judge the learner's present weights; False while a part for it is missing."""
@@ -81,7 +87,9 @@ class Evaluation:
         return self._checkpoints.save(self._judge)
 
     def _start(self, market: Market) -> Ref:
-        return self._handle.start.remote(market, self._context.data.trading)
+        return self._handle.start.remote(
+            market, len(self._segments.training), self._context.data.trading
+        )
 
     def _judge(self, updates: int, weights: Ref) -> None:
         """Weights that are saved. They go from the learner to the evaluator by themselves."""
@@ -116,4 +124,4 @@ class Evaluation:
             again = restarts.retry(self.PART, self._revive)
             calls.fly(self._start(market), lambda _: restarts.back(self.PART), again)
 
-        calls.persist(self._segments.validation, start)
+        calls.persist(self._segments.judged, start)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import psutil
 import ray
 import torch
@@ -21,7 +20,7 @@ from actors.evaluation import Evaluator
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import MarketData
-from apex_trader.runtime.parts import ROTATION, exploration_seed, judged_network
+from apex_trader.runtime.parts import exploration_seed, judged_network
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.ray_calls import Calls, own_messages
 from apex_trader.runtime.ray_context import RunContext
@@ -35,7 +34,7 @@ from apex_trader.runtime.resume import resume_command
 from apex_trader.runtime.rhythm import Budget, Event, Rhythm, train_events
 from apex_trader.runtime.rllib_results import Readings
 from apex_trader.runtime.rllib_weights import judged_weights
-from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.rotation import active_days
 from apex_trader.runtime.session import Session
 from apex_trader.state.schema import ACCOUNT_SIZE, Schema
 from learner.checkpoint import Checkpoint, json_part, state_part
@@ -54,15 +53,13 @@ class RllibRun:
 
     def __init__(self, config: Config, data: MarketData, session: Session) -> None:
         check_replay(config, data.schema)
-        agent = data.numbers(data.periods.agent)
-        rotation = np.random.default_rng([config.seed, ROTATION])
         calls = Calls()
         go_on = f"go on with: {resume_command(session.folder.path)}"
         self.config, self.data, self.session = config, data, session
         self.progress = Progress()
         self.context = RunContext(
             config, data, session, self.progress,
-            ActiveDays(agent, config.train.resident_days, rotation), calls,
+            active_days(config, data), calls,
             Restarts(calls, config.cluster.restarts, session.display.say, go_on),
         )  # fmt: skip
         self.updates = 0
@@ -96,7 +93,7 @@ class RllibRun:
         self.segments = Segments(context)
         self.extractors = Extractors(context, self.segments)
         self.extractors.supply(checkpoint)
-        self.segments.build([*context.active.current, *data.evaluation_numbers()])
+        self.segments.build([*context.active.current, *self.segments.judged_numbers])
         self.board = context.make(MarketBoard, self.config, cpus=HELPER_CPUS)
         self._days = 0
         self._post_days()
@@ -125,10 +122,13 @@ class RllibRun:
     def _make_evaluator(self) -> Evaluator | None:
         if not self.data.evaluation_numbers():
             return None
-        market: Market = self.context.calls.wait(self.segments.validation())
+        market: Market = self.context.calls.wait(self.segments.judged())
         segments, tables = load_tables(market, self.data.schema)
         network = judged_network(self.config, self.data.schema, self.data.trading)
-        return Evaluator(segments, tables, network, self.data.trading, self.config.reward)
+        return Evaluator(
+            segments, tables, network, self.data.trading, self.config.reward,
+            self.config.rollout.gamma, len(self.segments.training),
+        )  # fmt: skip
 
     def _post_days(self) -> None:
         """Give the active days to all environments; each takes them with its next episode."""

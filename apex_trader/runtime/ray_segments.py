@@ -17,6 +17,7 @@ from apex_trader.runtime.market_data import CnnRows, MarketData
 from apex_trader.runtime.ray_context import RunContext
 from apex_trader.runtime.ray_part import Part, Ref
 from apex_trader.runtime.ray_resources import HELPER_CPUS
+from apex_trader.runtime.rotation import training_days
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.state.segment import Segment
 
@@ -114,7 +115,9 @@ class Segments:
         self._context, data = context, context.data
         self.extractor: list[Ref] = []
         self.version: str | None = None
-        others = len(data.periods.extractor) + len(data.evaluation_numbers())
+        #: Numbers of the training days on which the weights are judged too.
+        self.training = training_days(context.config, data)
+        others = len(data.periods.extractor) + len(self.judged_numbers)
         self.handle = context.make(
             SegmentServer, context.config, str(context.session.folder.path.absolute()),
             len(context.active.current) + others + 2, cpus=HELPER_CPUS,
@@ -135,9 +138,14 @@ class Segments:
         """That of the active days."""
         return self.ask(self._context.active.current)
 
-    def validation(self) -> Ref:
+    @property
+    def judged_numbers(self) -> list[int]:
+        """Numbers of the days on which the weights are judged: ``training``, then validation's."""
+        return [*self.training, *self._context.data.evaluation_numbers()]
+
+    def judged(self) -> Ref:
         """That of the days on which the weights are judged."""
-        return self.ask(self._context.data.evaluation_numbers())
+        return self.ask(self.judged_numbers)
 
     def keys(self) -> Ref:
         """The registry's state, to come."""

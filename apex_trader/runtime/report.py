@@ -33,6 +33,7 @@ CURVES = (
     "learner/loss", "learner/td_mean", "learner/q_mean", "learner/grad_norm",
     "actors/episode_profit", "learner/policy_lag_mean", "replay/size",
     "replay/samples_per_insert", "pretrain/fit_loss", "pretrain/validation_loss", "eval/net_return",
+    "eval/train_gap", "eval/q_overestimation",
 )  # fmt: skip
 #: What the report draws of the run's random numbers, beside the parts of ``assess``.
 _BAND = 10

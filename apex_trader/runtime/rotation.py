@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.market_data import MarketData
+from apex_trader.runtime.parts import ROTATION
+
 
 class ActiveDays:
     """The segment numbers that rollouts stand on now, oldest first.
@@ -53,3 +57,27 @@ class ActiveDays:
             number = self._queue.pop(0)
             if number not in self.current and (number != barred or len(self._all) == 1):
                 return number
+
+
+def active_days(config: Config, data: MarketData) -> ActiveDays:
+    """Those of a run that begins."""
+    rng = np.random.default_rng([config.seed, ROTATION])
+    return ActiveDays(data.numbers(data.periods.agent), config.train.resident_days, rng)
+
+
+def training_days(config: Config, data: MarketData) -> list[int]:
+    """Numbers of the training days that the weights are judged on too, in time order.
+
+    ``train.train_days`` of the days that are active first, evenly spread, and never more than there
+    are validation days: the same all through the run. Days that the embargo cuts are left out. None
+    on a live market, whose days are not known before.
+    """
+    if config.rollout.source == "stream":
+        return []
+    whole = [
+        number
+        for number in sorted(active_days(config, data).current)
+        if data.registry.days[number] >= data.periods.agent_from
+    ]
+    count = min(config.train.train_days, len(whole), len(data.evaluation_numbers()))
+    return [whole[(2 * k + 1) * len(whole) // (2 * count)] for k in range(count)]

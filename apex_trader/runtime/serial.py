@@ -25,7 +25,6 @@ from apex_trader.models.frozen import FrozenExtractor
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import KEPT, CnnRows, MarketData, tables_with_cnn
 from apex_trader.runtime.parts import (
-    ROTATION,
     choose_device,
     make_arena,
     make_learner,
@@ -35,7 +34,7 @@ from apex_trader.runtime.parts import (
 )
 from apex_trader.runtime.progress import Progress
 from apex_trader.runtime.rhythm import Budget, Event, Rhythm, train_events
-from apex_trader.runtime.rotation import ActiveDays
+from apex_trader.runtime.rotation import active_days, training_days
 from apex_trader.runtime.session import Session
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.segment import Segment
@@ -145,7 +144,7 @@ class SerialRun:
         self._write_cnn(self.rollout.market.tables, self.rollout.market.numbers.tolist())
         self.rollout.policy.forget()
         if self.evaluator is not None:
-            numbers = self.data.evaluation_numbers()
+            numbers = [*self._training_days(), *self.data.evaluation_numbers()]
             self._write_cnn(self.evaluator.tables, numbers)
 
     @property
@@ -205,9 +204,7 @@ class SerialRun:
 
     def _build(self, checkpoint: Checkpoint | None) -> None:
         config, data = self.config, self.data
-        agent = data.numbers(data.periods.agent)
-        rotation = np.random.default_rng([config.seed, ROTATION])
-        self.active = ActiveDays(agent, config.train.resident_days, rotation)
+        self.active = active_days(config, data)
         if checkpoint is not None:
             data.registry.load_state_dict(checkpoint.json("registry.json"))
             self.active.load_state_dict(checkpoint.state("rotation.pt"))
@@ -250,16 +247,23 @@ class SerialRun:
         )  # fmt: skip
 
     def _make_evaluator(self) -> Evaluator | None:
-        numbers = self.data.evaluation_numbers()
-        if not numbers:
+        validation, training = self.data.evaluation_numbers(), self._training_days()
+        if not validation:
             return None
+        numbers = [*training, *validation]
         return Evaluator(
             [self.data.segment(n) for n in numbers],
             self._tables(numbers),
             make_network(self.config, self.data.schema, self.data.trading),
             self.data.trading,
             self.config.reward,
+            self.config.rollout.gamma,
+            len(training),
         )
+
+    def _training_days(self) -> list[int]:
+        """Numbers of those on which the weights are judged too."""
+        return training_days(self.config, self.data)
 
     def _rotate(self) -> None:
         gone, _ = self.active.rotate()

@@ -130,6 +130,10 @@ EVALUATION = View("Evaluation", (
     Group("Greedy runs on validation days", (
         Lines("net return", ("eval/net_return", "eval/best_net_return")),
         *_each("eval", "net_return_error", "gross_return"),
+        Lines("log return a day", ("eval/train_net_return_per_day", "eval/net_return_per_day")),
+        *_each("eval", "train_gap"),
+        Lines("Q", ("eval/q_predicted", "eval/q_realised")),
+        *_each("eval", "q_overestimation"),
         Lines("costs", ("eval/fee", "eval/slippage", "eval/funding")),
         *_each("eval", "trades", "max_drawdown", "exposure"),
     )),

@@ -1,5 +1,7 @@
 """The greedy agent that backtests judge, and the evaluator that runs it over validation days."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ import torch
 from actors.evaluation import Evaluator, GreedyPolicy
 from apex_trader.errors import ApexError
 from apex_trader.evaluation.backtest import path_of, run_continuous, run_episodes
-from apex_trader.state.gather import gather
+from apex_trader.state.gather import MarketTables, gather
+from apex_trader.time import DAY
 from apex_trader.trading.config import RewardConfig, TradingConfig
 
 
@@ -96,7 +99,9 @@ def test_an_account_that_meets_no_night_earns_the_same_alone_and_with_others(
 def test_figures_are_means_over_the_episodes(make_market, make_network, make_segment):
     segments = [make_segment(0), make_segment(1)]
     market, network = make_market(), make_network()
-    evaluator = Evaluator(segments, market.tables, network, TradingConfig(), RewardConfig())
+    evaluator = Evaluator(
+        segments, market.tables, network, TradingConfig(), RewardConfig(), gamma=0.9
+    )
     found = evaluator.evaluate(make_network(seed=3).state_dict(), updates=7)
     policy = GreedyPolicy(make_network(seed=3), market.tables)
     records = run_episodes(path_of(segments), policy, TradingConfig(), RewardConfig())
@@ -105,3 +110,75 @@ def test_figures_are_means_over_the_episodes(make_market, make_network, make_seg
     assert found["eval/episodes"] == 4.0
     assert found["eval/net_return"] == pytest.approx(np.mean(net))
     assert found["eval/net_return_error"] == pytest.approx(np.std(net, ddof=1) / 2.0)
+
+
+def judge(segments, market, network, training):
+    """Figures of a network, ``training`` of the days being training days."""
+    trading, reward = TradingConfig(), RewardConfig()
+    evaluator = Evaluator(segments, market.tables, network, trading, reward, 0.9, training)
+    return evaluator.evaluate(network.state_dict(), updates=1)
+
+
+def log_return_of(day, make_segment, make_market, network):
+    """Net log return of a day's episodes, that day judged alone; tables of all the days."""
+    policy = GreedyPolicy(network, make_market(days=3).tables)
+    path = path_of([make_segment(k) for k in range(3)])
+    records = run_episodes(path, policy, TradingConfig(), RewardConfig())
+    first = make_segment(day).day
+    own = [r for r in records if first <= r.ts[0] < first + DAY]
+    return sum(np.log(r.equity[-1]) for r in own)
+
+
+def test_the_gap_is_the_log_return_a_day_on_training_days_less_that_on_validation_days(
+    make_market, make_network, make_segment
+):
+    segments = [make_segment(k) for k in range(3)]
+    found = judge(segments, make_market(days=3), make_network(), training=1)
+    each = [log_return_of(k, make_segment, make_market, make_network()) for k in range(3)]
+    validation = (each[1] + each[2]) / 2
+    assert found["eval/train_net_return_per_day"] == pytest.approx(each[0])
+    assert found["eval/net_return_per_day"] == pytest.approx(validation)
+    assert found["eval/train_gap"] == pytest.approx(each[0] - validation)
+    assert found["eval/train_gap"] != pytest.approx(0.0, abs=1e-6)
+
+
+def test_training_days_change_no_figure_by_which_weights_are_chosen(
+    make_market, make_network, make_segment
+):
+    """Nor any other one that was there without them."""
+    segments = [make_segment(k) for k in range(3)]
+    with_training = judge(segments, make_market(days=3), make_network(), training=1)
+    validation = [make_segment(1), make_segment(2)]
+    market = make_market(days=3)
+    tables = MarketTables.from_segments(validation, market.tables.schema)
+    for k, first in enumerate(tables.first_row):
+        rows = market.tables.cnn[120 * (k + 1) : 120 * (k + 2)].numpy()
+        tables.write_cnn(first, rows, "v1")
+    trading, reward = TradingConfig(), RewardConfig()
+    alone = Evaluator(validation, tables, make_network(), trading, reward, 0.9).evaluate(
+        make_network().state_dict(), updates=1
+    )
+    assert set(with_training) - set(alone) == {"eval/train_net_return_per_day", "eval/train_gap"}
+    for name, value in alone.items():
+        assert with_training[name] == pytest.approx(value, rel=1e-4), name
+
+
+def undecided(segment):
+    """The day, with no decision that another one follows."""
+    nowhere = np.full_like(segment.outcomes.next_row, -1)
+    return replace(segment, outcomes=replace(segment.outcomes, next_row=nowhere))
+
+
+def test_a_validation_period_without_decisions_is_an_error_whatever_the_training_days_hold(
+    make_market, make_network, make_segment
+):
+    segments = [make_segment(0), undecided(make_segment(1))]
+    with pytest.raises(ApexError, match="no decision can be made"):
+        judge(segments, make_market(), make_network(), training=1)
+
+
+def test_a_training_day_without_decisions_gives_no_gap(make_market, make_network, make_segment):
+    segments = [undecided(make_segment(0)), make_segment(1)]
+    found = judge(segments, make_market(), make_network(), training=1)
+    assert "eval/train_gap" not in found
+    assert found["eval/episodes"] == 2.0
