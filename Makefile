@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/quickstart
 TESTS  ?= tests
 WORKERS ?= 3
+CLUSTER ?= cluster.yaml
+EXPERIMENT ?=
+ARGS    ?=
 
-.PHONY: setup train test test-faults lint clean help
+.PHONY: setup train test test-faults test-cluster lint up submit attach status down clean help
 
 help:           ## what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +30,29 @@ train: setup    ## the whole pipeline on a synthetic market, with a report at th
 # a cluster's processes want every core: clusters come one after another, with nothing beside them
 # (5: pytest was given no test of that kind)
 test: setup     ## every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not faults and not ray" $(TESTS) || test $$? -eq 5
-	$(BIN)/python -m pytest -m "ray and not faults" $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not faults and not ray and not cluster" $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -m "ray and not faults and not cluster" $(TESTS) || test $$? -eq 5
 
 test-faults: setup  ## long stories of a running cluster, parts of it killed
 	$(BIN)/python -m pytest -m faults $(TESTS)
+
+test-cluster: setup  ## several hosts on this machine (skipped without root, namespaces, sshd, rsync)
+	$(BIN)/python -m pytest -m cluster -rs $(TESTS)
+
+up: setup       ## start the cluster of CLUSTER=cluster.yaml, or bring it up to date
+	$(BIN)/python -m apex_trader.cluster up $(CLUSTER)
+
+submit: setup   ## train EXPERIMENT=eth_full on the cluster, with further settings by ARGS='seed=1'
+	$(BIN)/python -m apex_trader.cluster submit $(CLUSTER) $(EXPERIMENT) $(ARGS)
+
+attach: setup   ## a shell on the cluster's head
+	$(BIN)/python -m apex_trader.cluster attach $(CLUSTER)
+
+status: setup   ## the cluster's hosts, resources and runs
+	$(BIN)/python -m apex_trader.cluster status $(CLUSTER)
+
+down: setup     ## end the cluster: what lies on its disks alone is lost on AWS
+	$(BIN)/python -m apex_trader.cluster down $(CLUSTER)
 
 lint: setup     ## style, types, and the direction of imports
 	$(BIN)/ruff format --check .

@@ -193,8 +193,10 @@ class ClusterConfig:
         that runs here. actors: rollout actors. cpus: CPUs that a local cluster declares; 0 for
         the machine's, or what the parts reserve where that is more. actor_cpus, shard_cpus,
         learner_cpus: CPUs each part reserves; they may be fractions. learner_gpus: GPUs of the
-        learner. object_store_mb: object store of a local cluster. restarts: how often each part
-        is restarted after a crash.
+        learner. actor_resource: a resource of Ray's of which each rollout reserves a little, so
+        that it runs on the hosts that have it ("worker" in cluster.yaml), and such hosts are
+        started for it; empty for any host. object_store_mb: object store of a local cluster.
+        restarts: how often each part is restarted after a crash.
     """
 
     address: str = "local"
@@ -204,6 +206,7 @@ class ClusterConfig:
     shard_cpus: float = 0.5
     learner_cpus: float = 1.0
     learner_gpus: float = 0.0
+    actor_resource: str = ""
     object_store_mb: int = 1024
     restarts: int = 10
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.market_data import MarketData
@@ -16,6 +17,9 @@ from apex_trader.runtime.ray_restarts import Restarts
 from apex_trader.runtime.rhythm import Rhythm
 from apex_trader.runtime.rotation import ActiveDays
 from apex_trader.runtime.session import Session
+
+#: What a rollout takes of ``cluster.actor_resource``: a host that has it holds any number.
+SLIVER = 0.001
 
 
 @dataclass
@@ -57,8 +61,19 @@ class RunContext:
         """Whether other days become active now and then."""
         return not self.live and self.active.rotates
 
-    def make(self, kind: type, *arguments: Any, cpus: float, gpus: float = 0.0) -> Handle:
-        """A part as a Ray actor, which Ray restarts where it dies."""
+    def make(
+        self, kind: type, *arguments: Any, cpus: float, gpus: float = 0.0, resource: str = "",
+        here: bool = False,
+    ) -> Handle:  # fmt: skip
+        """A part as a Ray actor, which Ray restarts where it dies.
+
+        resource: of which it takes a little, see ``cluster.actor_resource``. here: it runs on the
+        driver's host and no other, since it reads files that only that host may have.
+        """
+        options: dict[str, Any] = {"resources": {resource: SLIVER}} if resource else {}
+        if here:
+            node = ray.get_runtime_context().get_node_id()
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         restarts = self.config.cluster.restarts
-        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=restarts)(kind)
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=restarts, **options)(kind)
         return remote.remote(*arguments)

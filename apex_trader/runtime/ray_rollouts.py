@@ -164,9 +164,10 @@ class Rollouts:
         self._replay, self._learning = replay, learning
         config = context.config
         self._handles = [
-            context.make(self.ACTOR, config, k, cpus=config.cluster.actor_cpus)
+            context.make(self.ACTOR, config, k, cpus=config.cluster.actor_cpus,
+                         resource=config.cluster.actor_resource)
             for k in range(config.cluster.actors)
-        ]
+        ]  # fmt: skip
         self.metrics: list[dict[str, float]] = []
 
     def start(self, market: Market) -> None:

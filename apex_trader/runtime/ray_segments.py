@@ -120,7 +120,7 @@ class Segments:
         others = len(data.periods.extractor) + len(self.judged_numbers)
         self.handle = context.make(
             SegmentServer, context.config, str(context.session.folder.path.absolute()),
-            len(context.active.current) + others + 2, cpus=HELPER_CPUS,
+            len(context.active.current) + others + 2, cpus=HELPER_CPUS, here=True,
         )  # fmt: skip
         context.restarts.watch(self.PART, self.handle)
 

@@ -199,7 +199,7 @@ class Stream:
         self._context, self._segments, self._tell = context, segments, heard
         folder = str(context.session.folder.path.absolute())
         self.handle = context.make(
-            StreamPart, context.config, folder, open_feed, cpus=HELPER_CPUS
+            StreamPart, context.config, folder, open_feed, cpus=HELPER_CPUS, here=True,
         )  # fmt: skip
         self.begin, self.days, self.ended = 0, LiveDays(), False
         self.metrics: dict[str, float] = {}
