@@ -31,6 +31,8 @@ SMALL = [
     "replay={capacity: 20000, shards: 2, batch_size: 16, prefetch: 1, min_size: 128}",
     "replay={max_insert: 32, error_buffer: 72}",
     "learner={batch_size: 16, publish_every: 5, metrics_every: 5}",
+    # what hardly costs is traded even by an agent that knows as little as this one
+    "trading.fee=1e-7",
     "train={updates: 20, evaluate_every: 10, checkpoint_every: 10, resident_days: 2}",
     "wandb.mode=disabled",
 ]

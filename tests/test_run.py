@@ -172,6 +172,7 @@ def test_a_time_between_two_decisions_names_both(run: Run):
 def test_a_backtest_of_the_test_days_repeats_the_runs_own(run: Run):
     again = run.backtest()
     own = run.result["backtest"]
+    assert own["agent"]["trades_per_day"] > 0
     for policy, figures in own.items():
         assert again["figures"][policy]["net_return"] == figures["net_return"], policy
         assert again["records"][policy].name == policy
@@ -198,6 +199,7 @@ def test_at_another_fee_the_agent_does_what_the_cost_curve_says_of_it(run: Run):
     curve = {point["fee"]: point for point in run.result["evaluation"]["costs"]}
     for fee in (0.0, 0.0005):
         judged = run.backtest(**{"trading.fee": fee})
+        assert curve[fee]["trades"] > 0
         assert judged["records"]["agent"].traded.sum() == curve[fee]["trades"]
         assert judged["figures"]["agent"]["net_return"] == curve[fee]["net_return"]
 

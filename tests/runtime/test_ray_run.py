@@ -83,6 +83,7 @@ def test_every_evaluation_judged_a_checkpoint_and_the_best_of_them_is_marked(fin
               if r["group"] == "eval"}  # fmt: skip
     best = CheckpointManager(str(finished.checkpoints)).best()
     assert best is not None
+    assert len(set(judged.values())) > 1, "nothing was to choose from"
     assert best.value == max(judged.values())
     assert judged[float(best.name.removeprefix("step-"))] == best.value
 

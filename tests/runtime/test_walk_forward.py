@@ -58,6 +58,7 @@ def test_every_fold_is_a_run_and_all_are_one_result(finished: RunFolder):
     assert len(result["walk_forward"]["days"]) == 2
     assert "2 of at least 5 days" in result["evaluation"]["sharpe"]["sharpe"]["missing"]
     alone = [fold["figures"]["agent"]["net_return"] for fold in folds]
+    assert 0.0 not in alone, "its agents trade"
     whole = result["backtest"]["agent"]["net_return"]
     assert 1.0 + whole == pytest.approx((1.0 + alone[0]) * (1.0 + alone[1]), rel=1e-6)
     for name in ("fold-1", "fold-2"):
