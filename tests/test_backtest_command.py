@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from apex_trader import backtest
 from apex_trader.errors import ApexError
+from apex_trader.evaluation.ledger import Ledger
+from apex_trader.runtime.compose import load_config
+from apex_trader.runtime.market_data import store_url
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.time import parse_time
 
@@ -112,3 +116,24 @@ def test_the_folder_of_a_judgement_says_which_days(small_run: Path, tmp_path, mo
     (made,) = (run / "backtests").iterdir()
     assert made.name.endswith("_validation")
     assert RunFolder(made).report.is_file()
+
+
+def test_every_choice_that_the_ledger_knows_deflates_the_sharpe_ratio(
+    small_run: Path, tmp_path, monkeypatch
+):
+    run = RunFolder(shutil.copytree(small_run, tmp_path / "run"))
+    config = load_config(run)
+    ledger = Ledger.of_store(store_url(config, run))
+    (own,) = ledger.trials(config.market.primary)
+    words = [f"run={run.path}", f"out={tmp_path / 'out'}"]
+
+    def counted() -> int:
+        assert command(words, monkeypatch) == 0
+        result = json.loads((tmp_path / "out" / "result.json").read_text())
+        return int(result["evaluation"]["sharpe"]["trials"])
+
+    assert counted() == 1
+    ledger.add(replace(own, id="again"))  # the same choice once more
+    ledger.add(replace(own, id="other seed", seed=own.seed + 1))
+    ledger.add(replace(own, id="other settings", configuration="other"))
+    assert counted() == 3
