@@ -12,7 +12,7 @@ period      test (default), calibration, validation, agent or extractor, as the 
 from, to    dates of a period of its own instead; to is the day after the last (default: all)
 checkpoint  best (on validation, the default), latest, or a name such as step-002000
 out         where report.html and result.json go (default: a new folder in DIR/backtests)
-Any setting of the run can be changed as name=value, as in train.
+Any setting of the run can be changed as name=value, as in train, but for those of training alone.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ from apex_trader.runtime.typed import settings
 from apex_trader.runtime.verdict import verdict
 from apex_trader.runtime.walk_forward import fold_configs, fold_folder, write_folds
 from apex_trader.time import DAY, format_date, parse_time
+
+
+#: Groups of settings that only training knows: here they would change nothing.
+_TRAINING = ("rollout", "replay", "learner", "pretrain", "cluster", "stream", "exchange")
 
 
 @dataclass
@@ -108,6 +112,8 @@ def _check_word(key: str, own: Collection[str]) -> None:
     close = difflib.get_close_matches(key, own, n=1)
     if close and "." not in key and key not in settings(Config):
         raise ApexError(f"there is no {key!r}; did you mean {close[0]}? (--help explains)")
+    if key in settings(Config) and key.partition(".")[0] in _TRAINING:
+        raise ApexError(f"{key} is of training and changes no judgement: leave it out, or train anew")
 
 
 def main() -> None:
