@@ -51,7 +51,6 @@ from apex_trader.runtime.verdict import verdict
 from apex_trader.runtime.walk_forward import fold_configs, fold_folder, write_folds
 from apex_trader.time import DAY, format_date, parse_time
 
-
 #: Groups of settings that only training knows: here they would change nothing.
 _TRAINING = ("rollout", "replay", "learner", "pretrain", "cluster", "stream", "exchange")
 
@@ -113,7 +112,7 @@ def _check_word(key: str, own: Collection[str]) -> None:
     if close and "." not in key and key not in settings(Config):
         raise ApexError(f"there is no {key!r}; did you mean {close[0]}? (--help explains)")
     if key in settings(Config) and key.partition(".")[0] in _TRAINING:
-        raise ApexError(f"{key} is of training and changes no judgement: leave it out, or train anew")
+        raise ApexError(f"{key} is of training alone and changes no judgement: leave it out")
 
 
 def main() -> None:
