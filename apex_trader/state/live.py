@@ -23,7 +23,7 @@ from apex_trader.state.live_day import LiveDay
 from apex_trader.state.markets import Markets, bar_side, second_side
 from apex_trader.state.regime import SecondResidual
 from apex_trader.state.schema import Schema
-from apex_trader.state.segment import Segment
+from apex_trader.state.segment import Decisions, Segment
 from apex_trader.state.structure import MINUTES, StructureHistory, second_closes
 from apex_trader.time import CLOCKS, DAY, MINUTE, day_start, format_date, format_time
 
@@ -88,6 +88,11 @@ class LiveTables:
     def newest(self) -> int:
         """Row of the newest decision in ``tables``: its state is that of a trader now."""
         return len(self._days[self.day]) - 1
+
+    @property
+    def known(self) -> Decisions:
+        """The decisions of the present day, row by row those of ``tables``."""
+        return self._days[self.day].known
 
     @property
     def settle(self) -> int:

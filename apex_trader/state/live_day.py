@@ -25,7 +25,7 @@ from apex_trader.state.gather import MarketTables, Place
 from apex_trader.state.markets import Markets, day_base
 from apex_trader.state.outcomes import fill_prices, outcomes
 from apex_trader.state.regime import SecondResidual
-from apex_trader.state.schema import PIVOT_COLUMNS, REGIME_COLUMNS
+from apex_trader.state.schema import PIVOT_COLUMNS, REGIME_COLUMNS, Schema
 from apex_trader.state.segment import Decisions, Segment
 from apex_trader.state.structure import MINUTES, StructureHistory, StructureRows
 from apex_trader.time import CLOCKS, DAY
@@ -61,6 +61,11 @@ class LiveDay:
     def __len__(self) -> int:
         """Decisions so far."""
         return len(self._known)
+
+    @property
+    def known(self) -> Decisions:
+        """All decisions so far, their table rows counted as in ``tables``; views."""
+        return self._decisions(len(self))
 
     def extend(
         self,
@@ -140,9 +145,7 @@ class LiveDay:
         self._known = GrowingArrays(ts=np.empty(0, np.int64))
         self._fills = GrowingArrays(fill=np.empty(0), ts=np.empty(0, np.int64))
         self._on_trades = True
-        room = {c: DAY // CLOCKS[c] + clock_window(schema, c) for c in schema.clocks}
-        self.tables = MarketTables.allocate(schema, room, DAY // self._interval)
-        self.tables.first_row.append(0)
+        self.tables = empty_day(schema)
 
     def _decide(
         self,
@@ -250,6 +253,14 @@ class LiveDay:
         count = min(len(self._fills), len(known.ts))
         fill[:count], ts[:count] = self._fills["fill"][:count], self._fills["ts"][:count]
         return fill, ts
+
+
+def empty_day(schema: Schema) -> MarketTables:
+    """Tables with room for one day and its look-back, none of it written."""
+    room = {c: DAY // CLOCKS[c] + clock_window(schema, c) for c in schema.clocks}
+    tables = MarketTables.allocate(schema, room, DAY // schema.decision_interval)
+    tables.first_row.append(0)
+    return tables
 
 
 def _shifted(known: Decisions, by: Mapping[str, int]) -> Decisions:
