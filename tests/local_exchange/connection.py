@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,22 @@ class SocketConfig:
     patience: float = 30.0
 
 
+@dataclass(frozen=True)
+class Listening:
+    """An account's private stream on a connection: by a listen key, which is its name, or as a
+    subscription of the websocket API, which has a number."""
+
+    name: str
+    venue: Venue
+    account: str
+    number: int | None = None
+
+    def wrapped(self, message: Mapping[str, Any]) -> str:
+        """A private message as this stream has it."""
+        text = json.dumps(message, separators=(",", ":"))
+        return text if self.number is None else f'{{"subscriptionId":{self.number},"event":{text}}}'
+
+
 @dataclass(frozen=True, eq=False)
 class _Held:
     """A message that waits for a time, or for a number of offered frames."""
@@ -66,20 +83,23 @@ class Connection:
 
     number: counted over all connections. category: "market", "public", … of the futures venue's
     address, or "". combined: messages are wrapped with their stream's name. micros: times are µs.
+    keys: finds the private stream that a listen key names.
     """
 
     def __init__(
         self, number: int, venue: Venue, category: str, config: SocketConfig, clock: Clock,
         counts: Counter[str], *, combined: bool, micros: bool,
+        keys: Callable[[str], Listening | None],
     ) -> None:  # fmt: skip
         self.number, self.venue, self.category = number, venue, category
         self.combined, self.micros = combined, micros
         self.streams: dict[Stream, None] = {}
+        self.private: dict[str, Listening] = {}
         self.named: list[str] = []
         self.offered = 0
         self.open = True
         self.silent = False
-        self._config, self._clock, self._counts = config, clock, counts
+        self._config, self._clock, self._counts, self._keys = config, clock, counts, keys
         self._queue: asyncio.Queue[str | Fault] = asyncio.Queue()
         self._busy = 0
         self._held: list[_Held] = []
@@ -97,24 +117,34 @@ class Connection:
             self.named.append(name)
         stream = parse_stream(name)
         if stream is None:
+            self._listen(name)
             return
         if self.category in ("", CATEGORIES[stream.event]):
             self.streams[stream] = None
 
+    def _listen(self, key: str) -> None:
+        """Take up the private stream that a listen key names, if it does."""
+        found = self._keys(key)
+        if found is None or self.category not in ("", "private"):
+            return
+        if not self.category or found.venue == self.venue:
+            self.private[key] = found
+
     def unsubscribe(self, name: str) -> None:
         """Leave a stream."""
         self.named = [kept for kept in self.named if kept != name]
+        self.private.pop(name, None)
         stream = parse_stream(name)
         if stream is not None:
             self.streams.pop(stream, None)
 
     # -- what is sent -------------------------------------------------------------------------
 
-    def offer(self, frame: Frame, text: str, fault: Fault | None) -> None:
-        """Send a trade's message, unless the fault says otherwise."""
+    def offer(self, frame: Frame, text: str, fault: Fault | None, name: str) -> None:
+        """Send a message of the stream of that name, unless the fault says otherwise."""
         self.offered += 1
         if self.combined:
-            text = f'{{"stream":"{frame.stream}","data":{text}}}'
+            text = f'{{"stream":"{name}","data":{text}}}'
         self._release(frame.time, self.offered - 1)
         if fault is not None:
             self._counts[fault.name] += 1

@@ -11,6 +11,8 @@ from tests.local_exchange.candles import Candles
 from tests.local_exchange.clock import Clock
 from tests.local_exchange.feed import Feed, Listing, Venue
 from tests.local_exchange.limits import LimitConfig
+from tests.local_exchange.listen_keys import ListenKeys
+from tests.local_exchange.signing import Signatures
 from tests.local_exchange.trading.config import Account, TradingConfig
 from tests.local_exchange.trading.engine import Engine
 
@@ -24,7 +26,7 @@ class Endpoint:
     """One path. weight: what a request costs, which may depend on its parameters.
 
     needs_key: any API key does while the exchange has no accounts; with accounts the request must
-    be signed by one. signed: an account must have signed it.
+    be signed by one. signed: an account must have signed it. key_only: an account's key does.
     order: whether it places orders, which are counted, or cancels them.
     """
 
@@ -33,6 +35,7 @@ class Endpoint:
     weight: Callable[[Query], int]
     needs_key: bool = False
     signed: bool = False
+    key_only: bool = False
     method: str = "GET"
     order: Literal["", "new", "cancel"] = ""
 
@@ -47,6 +50,8 @@ class Exchange:
         self.feed, self.clock, self.limits = feed, clock, limits
         self.accounts, self.trading = tuple(accounts), trading or TradingConfig()
         self.engine = Engine(feed, self.accounts, self.trading, clock.now())
+        self.signatures = Signatures(self.accounts, self.trading)
+        self.keys = ListenKeys(self.trading.listen_key_life)
         self._candles: dict[str, Candles] = {}
 
     def now(self) -> int:

@@ -78,15 +78,7 @@ def set_leverage(exchange: Exchange, query: Query) -> Any:
     listing = exchange.listing("futures", query)
     query.text("leverage")
     wanted = query.integer("leverage") or 0
-    if not 1 <= wanted <= exchange.trading.max_leverage:
-        raise refused(-4028, f"Leverage {wanted} is not valid")
-    owner, market = exchange.engine.futures[query.caller], listing.info.market
-    before = owner.leverage(market)
-    owner.set_leverage(market, wanted)
-    figures = exchange.engine.margin(query.caller, listing.assets[1])
-    if wanted < before and figures.initial > figures.balance:
-        owner.set_leverage(market, before)
-        raise refused(-2028, "Leverage is smaller than permitted: insufficient margin balance")
+    exchange.engine.set_leverage(query.caller, listing, wanted)
     return {"symbol": listing.symbol, "leverage": wanted, "maxNotionalValue": "1000000000000"}
 
 

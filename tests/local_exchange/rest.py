@@ -20,6 +20,7 @@ from tests.local_exchange import (
     futures,
     futures_account,
     futures_orders,
+    listen_key_requests,
     spot,
     spot_orders,
     wallet,
@@ -29,7 +30,6 @@ from tests.local_exchange.archive import Archive
 from tests.local_exchange.endpoints import Endpoint, Exchange
 from tests.local_exchange.feed import Venue
 from tests.local_exchange.limits import Limiter, OrderLimiter, OrderVerdict, Verdict
-from tests.local_exchange.signing import Signatures
 from tests.local_exchange.truth import Arrival, Truth
 
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
@@ -51,14 +51,13 @@ class Rest:
 
     def __init__(self, exchange: Exchange, truth: Truth, counts: Counter[str]) -> None:
         self._exchange, self._truth, self._counts = exchange, truth, counts
-        self._signatures = Signatures(exchange.accounts, exchange.trading)
         self.limiters = {
             name: Limiter(exchange.limits, name) for name in ("spot", "futures", "wallet")
         }
         self._orders: dict[tuple[str, str], OrderLimiter] = {}
         self.endpoints: list[Endpoint] = [
             *spot.ENDPOINTS, *futures.ENDPOINTS, *wallet.ENDPOINTS, *spot_orders.ENDPOINTS,
-            *futures_orders.ENDPOINTS, *futures_account.ENDPOINTS,
+            *futures_orders.ENDPOINTS, *futures_account.ENDPOINTS, *listen_key_requests.ENDPOINTS,
         ]  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
@@ -121,11 +120,13 @@ class Rest:
         self, endpoint: Endpoint, request: web.Request, values: dict[str, str], body: str
     ) -> str:
         """Name of the account that asks, "" where anybody may."""
-        key, signatures = request.headers.get("X-MBX-APIKEY"), self._signatures
+        key, signatures = request.headers.get("X-MBX-APIKEY"), self._exchange.signatures
         if endpoint.needs_key and not signatures.any:
             if not key:
                 raise ExchangeError(401, -2014, "API-key format invalid.")
             return ""
+        if endpoint.key_only:
+            return signatures.account(key).name
         if not endpoint.signed and not endpoint.needs_key:
             return ""
         payload = request.raw_path.partition("?")[2] + body

@@ -28,9 +28,10 @@ from tests.local_exchange.frame_faults import (
 from tests.local_exchange.gate import Gate
 from tests.local_exchange.limits import LimitConfig
 from tests.local_exchange.rest import Rest, archive_handler
-from tests.local_exchange.sockets import Sockets
+from tests.local_exchange.sockets import API_PATH, Sockets
 from tests.local_exchange.trading.config import Account, TradingConfig
 from tests.local_exchange.truth import Truth
+from tests.local_exchange.user_streams import UserStreams
 
 T = TypeVar("T")
 
@@ -65,11 +66,12 @@ class LocalExchange:
         self.truth = Truth(self._exchange.engine, self._look)
         self._archive = Archive(self._exchange, archive_delay)
         self._gate = Gate(self.clock, self.counts, self._note_lost)
-        self._sockets = Sockets(feed, self.clock, sockets or SocketConfig(), self.counts)
+        self._sockets = Sockets(self._exchange, sockets or SocketConfig(), self.counts)
+        self._private = UserStreams(self._exchange, self._sockets)
         self._rest = Rest(self._exchange, self.truth, self.counts)
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
-        self._publisher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.follow(faults, frame_faults)
@@ -102,18 +104,21 @@ class LocalExchange:
     def ccxt_urls(self) -> dict[str, Any]:
         """The ``urls`` option for a ccxt client of both venues at once."""
         rest, stream = self.rest_url, f"{self.ws_url}/stream/ws"
-        return {
-            "api": {
-                "public": f"{rest}/api/v3", "private": f"{rest}/api/v3", "v1": f"{rest}/api/v1",
-                "fapiPublic": f"{rest}/fapi/v1", "fapiPrivate": f"{rest}/fapi/v1",
-                "fapiPublicV2": f"{rest}/fapi/v2", "fapiPrivateV2": f"{rest}/fapi/v2",
-                "fapiPublicV3": f"{rest}/fapi/v3", "fapiPrivateV3": f"{rest}/fapi/v3",
-                "dapiPublic": f"{rest}/dapi/v1", "dapiPrivate": f"{rest}/dapi/v1",
-                "sapi": f"{rest}/sapi/v1", "sapiV2": f"{rest}/sapi/v2",
-                "sapiV3": f"{rest}/sapi/v3", "sapiV4": f"{rest}/sapi/v4",
-                "ws": {"spot": stream, "margin": stream, "linear": f"{self.ws_url}/fstream/ws"},
-            }
+        addresses = {
+            "public": f"{rest}/api/v3", "private": f"{rest}/api/v3", "v1": f"{rest}/api/v1",
+            "fapiPublic": f"{rest}/fapi/v1", "fapiPrivate": f"{rest}/fapi/v1",
+            "fapiPublicV2": f"{rest}/fapi/v2", "fapiPrivateV2": f"{rest}/fapi/v2",
+            "fapiPublicV3": f"{rest}/fapi/v3", "fapiPrivateV3": f"{rest}/fapi/v3",
+            "dapiPublic": f"{rest}/dapi/v1", "dapiPrivate": f"{rest}/dapi/v1",
+            "sapi": f"{rest}/sapi/v1", "sapiV2": f"{rest}/sapi/v2",
+            "sapiV3": f"{rest}/sapi/v3", "sapiV4": f"{rest}/sapi/v4",
+            "ws": {
+                "spot": stream, "margin": stream, "linear": f"{self.ws_url}/fstream/ws",
+                "ws-api": {"spot": f"{self.ws_url}{API_PATH}"},
+            },
         }  # fmt: skip
+        # A client in sandbox or demo mode comes here as well.
+        return {"api": addresses, "test": addresses, "demo": addresses}
 
     # -- what happens -------------------------------------------------------------------------
 
@@ -154,11 +159,18 @@ class LocalExchange:
         open_ones = self._sockets.connections
         return sorted({f"{c.venue} {stream.name}" for c in open_ones for stream in c.streams})
 
+    @property
+    def listening(self) -> list[str]:
+        """Whose private streams open sockets listen to, e.g. "futures trader", sorted."""
+        streams = [held for c in self._sockets.connections for held in c.private.values()]
+        return sorted({f"{held.venue} {held.account}" for held in streams})
+
     async def settle(self) -> None:
-        """Wait until every trade known by now has been sent to everyone."""
+        """Wait until all that happened by now, in the markets and to the accounts, has been sent
+        to everyone."""
+        self._private.move()
         while not self._sockets.settled:
             await asyncio.sleep(0.001)
-        self._exchange.engine.advance(self.clock.now())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """From a synchronous caller of a threaded exchange: run a coroutine in its loop."""
@@ -176,17 +188,19 @@ class LocalExchange:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port, backlog=128).start()
-        self._publisher = asyncio.create_task(self._sockets.publish())
+        self._tasks = [asyncio.create_task(self._sockets.publish())]
+        if self._exchange.accounts:
+            self._tasks.append(asyncio.create_task(self._private.run()))
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._gate.closing.set()
         for connection in self._sockets.connections:
             connection.end(Disconnect())
-        if self._publisher is not None:
-            self._publisher.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._publisher
+                await task
         if self._runner is not None:
             await self._runner.cleanup()
 

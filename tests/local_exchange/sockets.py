@@ -11,10 +11,11 @@ import numpy as np
 from aiohttp import web
 
 from apex_trader.market.types import I64
-from tests.local_exchange.clock import Clock
-from tests.local_exchange.connection import Connection, SocketConfig
+from tests.local_exchange.api_connection import ApiConnection
+from tests.local_exchange.connection import Connection, Listening, SocketConfig
+from tests.local_exchange.endpoints import Exchange
 from tests.local_exchange.faults import Fault
-from tests.local_exchange.feed import Feed, Listing, Venue
+from tests.local_exchange.feed import Listing, Venue
 from tests.local_exchange.frame_faults import Frame, FrameScript, Goodbye
 from tests.local_exchange.streams import CATEGORIES, Stream, messages
 
@@ -24,6 +25,8 @@ _PATH = re.compile(
     r"(?:/(?P<host>stream|fstream))?(?:/(?P<category>public|market|private))?"
     r"/(?P<kind>ws|stream)(?:/(?P<names>.*))?"
 )
+#: Of the spot venue's websocket API.
+API_PATH = "/ws-api/v3"
 #: Trades that are published before others get their turn.
 _CHUNK = 500
 
@@ -31,16 +34,15 @@ _CHUNK = 500
 class Sockets:
     """All connections of the exchange."""
 
-    def __init__(
-        self, feed: Feed, clock: Clock, config: SocketConfig, counts: Counter[str],
-    ) -> None:  # fmt: skip
-        self._feed, self._clock, self._config, self._counts = feed, clock, config, counts
-        self._listings = feed.all()
+    def __init__(self, exchange: Exchange, config: SocketConfig, counts: Counter[str]) -> None:
+        self._exchange, self._config, self._counts = exchange, config, counts
+        self._feed, self._clock = exchange.feed, exchange.clock
+        self._listings = self._feed.all()
         self._script: FrameScript = lambda frame: None
         self._connections: list[Connection] = []
         self._opened = self._frames = 0
         self._times, self._owners, self._rows = _merged(self._listings)
-        self._at = int(np.searchsorted(self._times, clock.now(), side="right"))
+        self._at = int(np.searchsorted(self._times, self._clock.now(), side="right"))
 
     @property
     def connections(self) -> list[Connection]:
@@ -53,25 +55,44 @@ class Sockets:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """A client opens a connection."""
-        match = _PATH.fullmatch(request.path)
-        if match is None or not web.WebSocketResponse().can_prepare(request).ok:
-            return web.Response(status=404, text="<html><h2>404 Not found</h2></html>")
-        venue: Venue = "futures" if match["host"] == "fstream" or match["category"] else "spot"
-        connection = Connection(
-            self._opened, venue, match["category"] or "", self._config, self._clock, self._counts,
-            combined=match["kind"] == "stream",
-            micros=request.query.get("timeUnit", "").upper() == "MICROSECOND",
-        )  # fmt: skip
+        if not web.WebSocketResponse().can_prepare(request).ok:
+            return not_found()
+        if request.path == API_PATH:
+            connection = self._api_connection()
+        elif match := _PATH.fullmatch(request.path):
+            connection = self._connection(request, match)
+        else:
+            return not_found()
         self._opened += 1
         self._counts["connections"] += 1
-        names = request.query.get("streams", "") if connection.combined else match["names"] or ""
-        for name in filter(None, names.split("/")):
-            connection.subscribe(name)
         self._connections.append(connection)
         try:
             return await connection.run(request)
         finally:
             self._connections.remove(connection)
+
+    def _api_connection(self) -> Connection:
+        return ApiConnection(
+            self._opened, "spot", "", self._config, self._clock, self._counts, combined=False,
+            micros=False, keys=self._private, signatures=self._exchange.signatures,
+        )  # fmt: skip
+
+    def _connection(self, request: web.Request, match: re.Match[str]) -> Connection:
+        venue: Venue = "futures" if match["host"] == "fstream" or match["category"] else "spot"
+        connection = Connection(
+            self._opened, venue, match["category"] or "", self._config, self._clock, self._counts,
+            combined=match["kind"] == "stream",
+            micros=request.query.get("timeUnit", "").upper() == "MICROSECOND", keys=self._private,
+        )  # fmt: skip
+        names = request.query.get("streams", "") if connection.combined else match["names"] or ""
+        for name in filter(None, [*names.split("/"), request.query.get("listenKey")]):
+            connection.subscribe(name)
+        return connection
+
+    def _private(self, key: str) -> Listening | None:
+        """The private stream that a listen key names."""
+        found = self._exchange.keys.named(key, self._clock.now())
+        return None if found is None else Listening(key, found.venue, found.account)
 
     def end(self, how: Fault, venue: Venue | None = None) -> int:
         """End the open connections (of one venue) in this way; how many there were."""
@@ -126,12 +147,22 @@ class Sockets:
             if connection.venue != listing.venue or stream not in connection.streams:
                 continue
             text = texts[connection.venue, stream, connection.micros][place]
-            frame = Frame(
-                self._frames, connection.number, connection.offered, stream.name,
-                int(listing.ids[self._rows[place]]), int(self._times[place]),
-            )  # fmt: skip
+            number, time = int(listing.ids[self._rows[place]]), int(self._times[place])
+            self.offer(connection, stream.name, number, time, text)
+
+    def offer(
+        self, connection: Connection, stream: str, number: int, time: int, text: str,
+        *, name: str | None = None,
+    ) -> None:  # fmt: skip
+        """Send a connection a message, unless the script says otherwise.
+
+        stream, number, time: as its frame tells the script. name: of its stream in combined
+        messages, where that is another.
+        """
+        if connection.open:
+            frame = Frame(self._frames, connection.number, connection.offered, stream, number, time)
             self._frames += 1
-            connection.offer(frame, text, self._script(frame))
+            connection.offer(frame, text, self._script(frame), name or stream)
 
     def _texts(
         self, venue: Venue, stream: Stream, micros: bool, owners: I64, rows: I64, start: int
@@ -157,6 +188,11 @@ class Sockets:
                     connection.end(Goodbye(1008))
                 return
             await asyncio.sleep(0.001)
+
+
+def not_found() -> web.Response:
+    """Nothing is there."""
+    return web.Response(status=404, text="<html><h2>404 Not found</h2></html>")
 
 
 def _merged(listings: list[Listing]) -> tuple[I64, I64, I64]:

@@ -17,6 +17,7 @@ from tests.local_exchange.order_requests import (
     page,
     until_done,
 )
+from tests.local_exchange.spot_events import cancel_id
 from tests.local_exchange.trading.filters import refused
 from tests.local_exchange.trading.money import text
 from tests.local_exchange.trading.orders import ZERO, Fill, Order
@@ -156,7 +157,7 @@ def _placed(order: Order, kind: str) -> dict[str, Any]:
 def _canceled(order: Order) -> dict[str, Any]:
     return {
         **_common(order), "origClientOrderId": order.asked.client_id,
-        "clientOrderId": f"cancel{order.id}", "transactTime": order.updated // 1000,
+        "clientOrderId": cancel_id(order.id), "transactTime": order.updated // 1000,
         "origQuoteOrderQty": text(order.asked.value or ZERO, 8),
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from apex_trader.errors import ApexError, ConfigError
-from apex_trader.time import SECOND
+from apex_trader.time import HOUR, SECOND
 from tests.local_exchange.feed import Venue
 
 #: What an account owns, by asset: numbers are written as text, so that they are exact.
@@ -58,6 +58,7 @@ class TradingConfig:
     timestamps: what the timestamps of signed requests are held against: the "exchange"'s clock,
     the "host"'s (for a clock that runs faster than clients can follow), or nothing, "unchecked".
     order_limits: new orders of one account by venue, as (interval, its real seconds, number).
+    listen_key_life: µs of exchange time after which a listen key expires that nobody renewed.
     """
 
     taker: Mapping[Venue, Decimal] = field(default_factory=_taker_fees)
@@ -68,6 +69,7 @@ class TradingConfig:
     maintenance: Decimal = Decimal("0.004")
     liquidation_fee: Decimal = Decimal("0.0125")
     max_leverage: int = 125
+    listen_key_life: int = HOUR
     timestamps: Literal["exchange", "host", "unchecked"] = "exchange"
     order_limits: Mapping[Venue, tuple[tuple[str, int, int], ...]] = field(
         default_factory=lambda: {

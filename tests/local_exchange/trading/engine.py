@@ -15,7 +15,14 @@ from apex_trader.errors import ApexError
 from tests.local_exchange.feed import Feed, Listing, Venue
 from tests.local_exchange.trading.book import Book, Match, Offer, Print, crosses
 from tests.local_exchange.trading.config import Account, TradingConfig
-from tests.local_exchange.trading.events import BalanceEvent, Execution, Listener, OrderEvent
+from tests.local_exchange.trading.events import (
+    BalanceEvent,
+    Event,
+    Execution,
+    Listener,
+    OrderEvent,
+    SettingEvent,
+)
 from tests.local_exchange.trading.filters import Filters, refused
 from tests.local_exchange.trading.margin_account import Margin, MarginAccount
 from tests.local_exchange.trading.money import exact, to_money
@@ -188,9 +195,10 @@ class Engine:
                 continue
             quote = listing.assets[1]
             for account in self.futures.values():
-                if account.fund(now, market, quote, exact(funding.rate[at]), mark):
+                got = account.fund(now, market, quote, exact(funding.rate[at]), mark)
+                if got:
                     self._tell(BalanceEvent(
-                        now, "futures", account.name, "FUNDING_FEE", (quote,), (market,)
+                        now, "futures", account.name, "FUNDING_FEE", (quote,), (market,), got
                     ))  # fmt: skip
             self._liquidate(market)
 
@@ -238,10 +246,10 @@ class Engine:
             "SELL" if amount > 0 else "BUY", "MARKET", "GTC", abs(amount), None,
             f"autoclose-{self.time // 1000}", reduce_only=True,
         )  # fmt: skip
-        order = self._enter(account.name, listing, asked, None)
-        order.liquidation = True
+        self._enter(account.name, listing, asked, None, liquidation=True)
         self._tell(BalanceEvent(
-            self.time, "futures", account.name, "INSURANCE_CLEAR", (listing.assets[1],)
+            self.time, "futures", account.name, "INSURANCE_CLEAR", (listing.assets[1],),
+            change=-fee,
         ))  # fmt: skip
 
     def _cleared(self, account: MarginAccount, asset: str) -> None:
@@ -250,8 +258,9 @@ class Engine:
         owed = -account.ledger.total(asset)
         if owed > 0:
             account.ledger.book(self.time, "INSURANCE_CLEAR", asset, owed)
-            event = BalanceEvent(self.time, "futures", account.name, "INSURANCE_CLEAR", (asset,))
-            self._tell(event)
+            self._tell(BalanceEvent(
+                self.time, "futures", account.name, "INSURANCE_CLEAR", (asset,), change=owed
+            ))  # fmt: skip
 
     # -- orders -------------------------------------------------------------------------------
 
@@ -301,6 +310,20 @@ class Engine:
             raise refused(-2011, "Unknown order sent.")
         self._end(order, "CANCELED", self.time)
 
+    def set_leverage(self, account: str, listing: Listing, leverage: int) -> None:
+        """Change an account's leverage in a market, or raise the ExchangeError that refuses it."""
+        if not 1 <= leverage <= self.config.max_leverage:
+            raise refused(-4028, f"Leverage {leverage} is not valid")
+        owner, market = self.futures[account], listing.info.market
+        before = owner.leverage(market)
+        owner.set_leverage(market, leverage)
+        figures = self.margin(account, listing.assets[1])
+        if leverage < before and figures.initial > figures.balance:
+            owner.set_leverage(market, before)
+            raise refused(-2028, "Leverage is smaller than permitted: insufficient margin balance")
+        if leverage != before:
+            self._tell(SettingEvent(self.time, account, market, leverage))
+
     def open_orders(self, account: str | None = None, venue: Venue | None = None) -> list[Order]:
         """Orders that may still be filled, by id."""
         found = [
@@ -330,8 +353,12 @@ class Engine:
             number, account, listing, asked, self.time, taking, ends, updated=self.time
         )  # fmt: skip
 
-    def _enter(self, account: str, listing: Listing, asked: NewOrder, ends: int | None) -> Order:
+    def _enter(
+        self, account: str, listing: Listing, asked: NewOrder, ends: int | None,
+        *, liquidation: bool = False,
+    ) -> Order:  # fmt: skip
         order = self._made(account, listing, asked, ends)
+        order.liquidation = liquidation
         self.orders[order.id] = order
         self._books[order.market].add(order)
         if listing.venue == "spot":
@@ -357,7 +384,7 @@ class Engine:
 
     # -- who listens --------------------------------------------------------------------------
 
-    def _tell(self, event: OrderEvent | BalanceEvent) -> None:
+    def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
 
