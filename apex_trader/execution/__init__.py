@@ -1,0 +1,1 @@
+"""Orders on a live market: who fills them, what is refused, and what is written down of it."""
