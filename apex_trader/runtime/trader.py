@@ -1,0 +1,238 @@
+"""The trading loop: closed seconds → state → decision → order → account → journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from apex_trader.execution.config import Lateness
+from apex_trader.execution.limits import RiskLimits, Situation
+from apex_trader.execution.orders import Order, Outcome, Venue
+from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal
+from apex_trader.market.closed import ClosedSeconds
+from apex_trader.market.fills import FillConfig
+from apex_trader.runtime.live_agent import LiveAgent, Wish
+from apex_trader.state.excerpt import Excerpt
+from apex_trader.state.gather import MarketTables
+from apex_trader.state.live import LiveTables
+from apex_trader.time import DAY, SECOND
+from apex_trader.trading.live_account import LiveAccount
+
+#: Reasons for which nothing is decided or sent; the first words of what a journal says.
+NO_STATE, DAY_END, LATE, UNSURE = "no state", "end of the day", "too late", "not sure enough"
+_NOTHING = np.empty(0, np.float32)
+
+
+class ExchangeTime(Protocol):
+    """What is known of the exchange's clock."""
+
+    def now(self) -> int:
+        """The exchange's time, µs."""
+        ...
+
+    def skew(self) -> float:
+        """Seconds by which this machine's clock has moved off it since the feed was opened."""
+        ...
+
+
+@dataclass
+class Counts:
+    """How often what happened."""
+
+    decisions: int = 0
+    orders: int = 0
+    fills: int = 0
+    refused: int = 0
+    late: int = 0
+
+
+class Trader:
+    """Follows a market and holds the position that the agent wants, as far as it may.
+
+    At every decision time, once all seconds before it are closed: what became of the last order is
+    booked, the agent is asked, its wish passes the gate and the limits, everything is written down,
+    and then the order is sent.
+
+    Args:
+        tables: that end where the feed begins. agent: see ``LiveAgent``. account: fresh, or as it
+        was when an earlier run of the same journal ended.
+        venue: where orders go. limits: on every order. journal: of the run.
+        fills: latency and wait of orders. lateness: see ``TradeConfig``.
+        weights: what the journal calls the agent's weights. time: the exchange's clock.
+    """
+
+    def __init__(
+        self,
+        tables: LiveTables,
+        agent: LiveAgent,
+        account: LiveAccount,
+        venue: Venue,
+        limits: RiskLimits,
+        journal: TradeJournal,
+        fills: FillConfig,
+        lateness: Lateness,
+        weights: str,
+        time: ExchangeTime,
+        told: Callable[[DecisionRecord], None] = lambda record: None,
+    ) -> None:
+        self.tables, self.agent, self.account, self.limits = tables, agent, account, limits
+        self._venue, self._journal, self._fills = venue, journal, fills
+        self._lateness, self._weights, self._time = lateness, weights, time
+        self._told = told
+        self._interval = tables.schema.decision_interval
+        self._noted: tuple[MarketTables | None, int] = (None, 0)
+        self._pending: Order | None = None
+        #: Why the run ends as soon as it may; "" while it goes on.
+        self.stopping = ""
+        self._flatten = True
+        self.counts = Counts()
+
+    @property
+    def finished(self) -> bool:
+        """It was to stop, and nothing is left to do."""
+        done = self._pending is None and (self.account.position == 0 or not self._flatten)
+        return bool(self.stopping or self.limits.halt) and done
+
+    def stop(self, reason: str, flatten: bool) -> None:
+        """Decide nothing any more; close the position at the next decision, where ``flatten``."""
+        self.stopping, self._flatten = self.stopping or reason, flatten
+
+    def hear(self, batch: ClosedSeconds) -> None:
+        """Take closed seconds that join on, and every decision that they bring."""
+        for piece in self._pieces(batch):
+            self.tables.extend(piece)
+            if piece.until % self._interval == 0 and not self.finished:
+                self._at(piece.until)
+
+    def _pieces(self, batch: ClosedSeconds) -> Iterator[ClosedSeconds]:
+        at = batch.start
+        while at < batch.until:
+            until = min(batch.until, (at // self._interval + 1) * self._interval)
+            yield batch.between(at, until)
+            at = until
+
+    def _at(self, ts: int) -> None:
+        """The decision at ``ts``, up to which everything is known."""
+        row, known = self.tables.newest, self.tables.known
+        now = self._now(ts)
+        if row < 0 or int(known.ts[row]) != ts or not known.decidable[row]:
+            self._write(self._undecided(ts, now, row, NO_STATE), None)
+            return
+        mark = float(known.mark[row])
+        self._settle(ts, mark)
+        self.limits.mark(ts, self.account.equity)
+        if ts % DAY + self._interval == DAY:
+            self._write(self._undecided(ts, now, row, DAY_END), None)
+            return
+        tables, sigma = self.tables.tables, float(known.sigma_decision[row])
+        self.agent.see(tables, row)
+        shown = self.account.features(float(known.sigma_hour[row]), sigma)
+        wish = self.agent.ask(tables, row, shown, self.account.position, sigma)
+        target, reason = self._allowed(wish, ts, now)
+        order = self._order(target, ts, now)
+        if order is not None and order.arrives >= order.deadline:
+            self.counts.late += 1
+            late = (now - ts) / SECOND
+            target, order = self.account.position, None
+            reason = f"{LATE}: decided {late:.1f} s after its time"
+        self.counts.decisions += 1
+        self.counts.refused += target != wish.target
+        record = self._undecided(ts, now, row, reason)._replace(
+            account=shown, q=wish.q, wanted=wish.target, confidence=wish.confidence, target=target,
+            order=order.id if order is not None else "", clipped=wish.clipped,
+        )  # fmt: skip
+        self._write(record, order)
+
+    def _settle(self, ts: int, mark: float) -> None:
+        """Book what came of the last decision, now that its interval is over."""
+        account, order = self.account, self._pending
+        if account.ts < 0:
+            account.begin(ts, mark)
+            return
+        outcome, wanted = Outcome(float("nan"), 0), account.position
+        if order is not None:
+            outcome, wanted = self._venue.outcome(order), order.target
+        payments = self.tables.markets.primary.funding(*account.owed(ts))
+        booked = account.settle(ts, mark, wanted, outcome.price, outcome.ts, payments)
+        if order is not None:
+            self._journal.order(order, outcome, booked.fee, booked.slippage)
+            self.counts.fills += outcome.filled
+        self._pending = None
+        if account.ruined:
+            self.stop("ruined: the account was liquidated", self._flatten)
+
+    def _allowed(self, wish: Wish, ts: int, now: int) -> tuple[int, str]:
+        """The position that may be taken, and why it is not the one that is wanted."""
+        account, position = self.account, self.account.position
+        if self.stopping:
+            return (0 if self._flatten else position), f"stopped: {self.stopping}"
+        price = float(np.exp(account.mark))
+        wanted = account.quantity_for(wish.gated) if wish.gated != position else account.quantity
+        situation = Situation(
+            ts, now, self.tables.end, self._skew(), wish.clipped, account.equity, position,
+            account.quantity * price, wanted * price,
+        )  # fmt: skip
+        ruling = self.limits.rule(wish.gated, situation)
+        if ruling.reason:
+            return ruling.target, ruling.reason
+        if wish.refused:
+            return ruling.target, (
+                f"{UNSURE}: confidence {wish.confidence:.2f}, {self.agent.gate:g} is asked for"
+            )
+        return ruling.target, ""
+
+    def _order(self, target: int, ts: int, now: int) -> Order | None:
+        account = self.account
+        if target == account.position:
+            return None
+        earliest = ts + self._fills.latency
+        return Order(
+            f"apex-{ts // SECOND}", ts, max(earliest, now), earliest + self._fills.max_fill_wait,
+            account.position, target, account.quantity_for(target) - account.quantity,
+        )  # fmt: skip
+
+    def _write(self, record: DecisionRecord, order: Order | None) -> None:
+        """Everything that was seen and decided, on the disk before an order is sent."""
+        self._note_rows()
+        self._journal.decision(record)
+        self._journal.commit()
+        if order is not None:
+            self._venue.send(order)
+            self.limits.sent(order.ts)
+            self.counts.orders += 1
+            self._pending = order
+        self._told(record)
+
+    def _note_rows(self) -> None:
+        tables, stop = self.tables.tables, self.tables.newest + 1
+        noted = self._noted[1] if self._noted[0] is tables else 0
+        if stop > noted:
+            self._journal.rows(self.tables.day, Excerpt.of(tables, noted, stop))
+            self._noted = (tables, stop)
+
+    def _undecided(self, ts: int, now: int, row: int, reason: str) -> DecisionRecord:
+        """The record of a decision time at which nothing was asked."""
+        known, account = self.tables.known, self.account
+        there = row >= 0
+
+        def at(column: np.ndarray) -> float:
+            return float(column[row]) if there else float("nan")
+
+        return DecisionRecord(
+            ts, now, row, bool(there and known.decidable[row]), at(known.mark),
+            at(known.sigma_hour), at(known.sigma_decision), account.position, account.quantity,
+            account.equity, _NOTHING, _NOTHING, account.position, float("nan"), account.position,
+            reason, "", self._weights, float("nan"), self._skew(), account.to_bytes(),
+            json.dumps(self.limits.state()),
+        )  # fmt: skip
+
+    def _now(self, ts: int) -> int:
+        """The exchange's time (µs): that of the decision, where lateness is not to count."""
+        return ts if self._lateness == "none" else max(ts, self._time.now())
+
+    def _skew(self) -> float:
+        return 0.0 if self._lateness == "none" else self._time.skew()
