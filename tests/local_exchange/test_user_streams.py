@@ -14,20 +14,13 @@ import ccxt
 import pytest
 
 from apex_trader.time import HOUR, MINUTE
-from tests.local_exchange.desk import OTHER, QUIET, SYMBOLS, TRADER, Desk, client_of, trade
+from tests.local_exchange.desk import OTHER, QUIET, SYMBOLS, TRADER, Desk, client_of, trade, until
 from tests.local_exchange.frame_faults import Disconnect, Duplicate, Late, Missing, OnFrame, Reorder
 
 VENUES = list(SYMBOLS)
 FUTURES = "binanceusdm"
 #: Someone else sells at 1990, in three parts.
 DIP = [(10, 1990.0, 0.2, -1), (20, 1989.0, 0.3, -1), (30, 1988.0, 5.0, -1), (40, 2000.0, 1.0, 1)]
-
-
-async def until(true: Any) -> None:
-    """Wait for what must come soon."""
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
