@@ -15,14 +15,16 @@ from apex_trader.errors import ApexError
 from tests.local_exchange.archive import Archive
 from tests.local_exchange.clock import Clock
 from tests.local_exchange.connection import SocketConfig
+from tests.local_exchange.control import Control
 from tests.local_exchange.endpoints import Exchange
-from tests.local_exchange.faults import Fault, Request, Scripted, scripted
+from tests.local_exchange.faults import Fault, On, Request, Scripted, scripted
 from tests.local_exchange.feed import Feed, Venue
 from tests.local_exchange.frame_faults import (
     Disconnect,
     FrameScripted,
     Goodbye,
     HalfClose,
+    OnFrame,
     frame_scripted,
 )
 from tests.local_exchange.gate import Gate
@@ -127,6 +129,18 @@ class LocalExchange:
         self._gate.follow(scripted(faults))
         self._sockets.follow(frame_scripted(frame_faults))
 
+    def follow_rules(self, rules: Sequence[On | OnFrame]) -> None:
+        """``follow``, with rules for requests and for frames in one list."""
+        self.follow(
+            [rule for rule in rules if isinstance(rule, On)],
+            [rule for rule in rules if isinstance(rule, OnFrame)],
+        )
+
+    @property
+    def accounts(self) -> list[str]:
+        """Names of the accounts."""
+        return [account.name for account in self._exchange.accounts]
+
     def disconnect(self, venue: Venue | None = None) -> int:
         """Cut all sockets (of a venue) without a word; how many there were."""
         return self._end(Disconnect(), venue)
@@ -182,7 +196,7 @@ class LocalExchange:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         app = web.Application(middlewares=[self._gate.__call__])
-        app.add_routes(self._rest.routes())
+        app.add_routes([*self._rest.routes(), *Control(self).routes()])
         app.router.add_get("/data/{path:.*}", archive_handler(self._archive))
         app.router.add_get("/{path:.*}", self._sockets.serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)

@@ -145,7 +145,3 @@ def _check_fees(engine: Engine, account: str, venue: str, entries: list[Entry]) 
         if fill.account == account and engine.listings[fill.market].venue == venue
     ]  # fmt: skip
     assert paid == sum(owed, ZERO), f"{venue} {account}: fees are not those of the fills"
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(v) if isinstance(v, Decimal) else v for name, v in values.items()}
