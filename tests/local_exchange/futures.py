@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tests.local_exchange.answers import ExchangeError, Query, aggregate_trades, klines
 from tests.local_exchange.endpoints import Endpoint, Exchange, costs
 from tests.local_exchange.feed import Listing
 from tests.local_exchange.listings import futures_symbol
 from tests.local_exchange.spot import ping
-from tests.local_exchange.text import decimal_texts
+from tests.local_exchange.text import decimal_text, decimal_texts
 from tests.local_exchange.trading.engine import published_mark
 from tests.local_exchange.trading.money import text
 
@@ -59,6 +61,26 @@ def funding_rate(exchange: Exchange, query: Query) -> Any:
     ]  # fmt: skip
 
 
+def premium_index(exchange: Exchange, query: Query) -> Any:
+    """The mark, which is the last price here, and funding: the rate last paid, the next time."""
+    if "symbol" in query.values:
+        return _premium(exchange, exchange.listing("futures", query))
+    return [_premium(exchange, listing) for listing in exchange.feed.of("futures")]
+
+
+def _premium(exchange: Exchange, listing: Listing) -> dict[str, Any]:
+    now, funding = exchange.now(), listing.funding
+    mark = _mark_price(listing, now // 1000)
+    paid = int(np.searchsorted(funding.ts, now, side="right"))
+    rate = decimal_text(float(funding.rate[paid - 1]), 8) if paid else "0.00000000"
+    following = int(funding.ts[paid]) // 1000 if paid < len(funding) else 0
+    return {
+        "symbol": listing.symbol, "markPrice": mark, "indexPrice": mark,
+        "estimatedSettlePrice": mark, "lastFundingRate": rate, "interestRate": "0.00010000",
+        "nextFundingTime": following, "time": now // 1000,
+    }  # fmt: skip
+
+
 def _mark_price(listing: Listing, moment: int) -> str:
     """The mark by then (ms), or nothing where there is none, as in old records."""
     mark = published_mark(listing, moment * 1000)
@@ -87,5 +109,6 @@ ENDPOINTS = [
     Endpoint("/fapi/v1/aggTrades", agg_trades, costs(20)),
     Endpoint("/fapi/v1/klines", candles, _kline_weight),
     Endpoint("/fapi/v1/fundingRate", funding_rate, costs(1)),
+    Endpoint("/fapi/v1/premiumIndex", premium_index, costs(1)),
     Endpoint("/dapi/v1/exchangeInfo", coin_margined_info, costs(1)),
 ]

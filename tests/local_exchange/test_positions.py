@@ -119,6 +119,19 @@ def test_longs_pay_shorts_where_the_rate_is_positive(side: str, rate: float, pai
     trade(FUTURES, QUIET, work, payments=[(25, rate)])
 
 
+def test_the_mark_and_the_next_funding_are_public_and_not_the_next_rate() -> None:
+    async def work(desk: Desk) -> None:
+        for second, mark, rate, following in ((12, 2000, 0, 25), (27, 2010, 1e-4, 55)):
+            await desk.at(second)
+            found = await desk.client.fetch_funding_rate(desk.symbol)
+            assert (found["markPrice"], found["fundingRate"]) == (mark, rate)
+            start = desk.exchange.feed.begin // 1000
+            assert found["fundingTimestamp"] == start + following * 1000
+        assert desk.symbol in await desk.client.fetch_funding_rates()
+
+    trade(FUTURES, steps(2000, 2010, 2020), work, payments=[(25, 1e-4), (55, 9e-4)])
+
+
 def test_who_is_flat_pays_no_funding() -> None:
     async def work(desk: Desk) -> None:
         await desk.place("buy", 2)
