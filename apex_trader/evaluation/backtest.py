@@ -49,13 +49,15 @@ def run_continuous(
     trading: TradingConfig,
     reward: RewardConfig,
     terms: bool = True,
+    begin: int = 0,
 ) -> Record:
     """One account over the whole path, which must be in time order. Stops at ruin.
 
     What a kernel can follow (``policies.Planned``) runs in one. terms: whether the record holds the
-    reward terms. Raises ApexError when the path has no decision.
+    reward terms. begin: global row; nothing is decided before it. Raises ApexError when the path
+    has no decision.
     """
-    starts = _starts(path)
+    starts = _starts(path, begin)
     if isinstance(policy, Planned):
         walk = AccountWalk(path, starts, trading, reward, terms)
         walk.go(Choice.of_plan(policy.plan(len(path))), len(path))
@@ -105,8 +107,12 @@ def path_of(segments: Sequence[Segment]) -> MarketPath:
     return path
 
 
-def _starts(path: MarketPath) -> I64:
+def _starts(path: MarketPath, begin: int = 0) -> I64:
+    """[e] where each episode's first decision is taken, the first at or behind ``begin``."""
     starts = episode_starts(path)
+    if begin:
+        inside = np.flatnonzero(path.startable[begin:])[:1] + begin
+        starts = np.concatenate((inside, starts[starts > inside])) if len(inside) else inside
     if not len(starts):
         raise ApexError("the path has no decision to make: choose another period")
     return starts
