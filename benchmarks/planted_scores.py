@@ -28,8 +28,8 @@ from scipy import stats
 from benchmarks.trained import ALONE, add_run_options, result_of, results_of
 
 MARKETS = ("mean_reversion", "lead_lag", "regimes")
-#: What a market has instead of the experiment's settings: test days enough to tell its score to 0.03
-#: and, where a day holds few of its patterns (48 regimes of half an hour), more days to learn from.
+#: What a market has instead of the experiment's settings: test days enough to tell its score to
+#: 0.03 and, where a day holds few of its patterns (48 regimes of half an hour), more days to learn.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "mean_reversion": ("++market.parameters.days=50",),
     "regimes": (
