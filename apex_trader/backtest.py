@@ -17,11 +17,9 @@ Any setting of the run can be changed as name=value, as in train, but for those 
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,13 +44,15 @@ from apex_trader.runtime.periods import PERIODS, days_text
 from apex_trader.runtime.report import write_report
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.summary import print_summary
-from apex_trader.runtime.typed import settings
 from apex_trader.runtime.verdict import verdict
 from apex_trader.runtime.walk_forward import fold_configs, fold_folder, write_folds
+from apex_trader.runtime.words import split_words
 from apex_trader.time import DAY, format_date, parse_time
 
-#: Groups of settings that only training knows: here they would change nothing.
-_TRAINING = ("rollout", "replay", "learner", "pretrain", "cluster", "stream", "exchange")
+#: Groups of settings that only training and trading know: here they would change nothing.
+_ELSEWHERE = (
+    "rollout", "replay", "learner", "pretrain", "cluster", "stream", "exchange", "trade", "risk",
+)  # fmt: skip
 
 
 @dataclass
@@ -70,21 +70,10 @@ class Request:
     @classmethod
     def parse(cls, arguments: list[str]) -> Request:
         """From the command line. Raises ApexError for what is not understood."""
-        request = cls()
         own = {"run": "run", "period": "period", "checkpoint": "checkpoint", "out": "out",
                "from": "start", "to": "end"}  # fmt: skip
-        for argument in arguments:
-            key, found, value = argument.partition("=")
-            if not found:
-                raise ApexError(
-                    f"{argument!r} is not understood: write name=value, for example run=runs/… "
-                    "(--help explains)"
-                )
-            if key in own:
-                setattr(request, own[key], value)
-            else:
-                _check_word(key, own)
-                request.overrides.append(argument)
+        words, overrides = split_words(arguments, own, _ELSEWHERE)
+        request = cls(**{own[word]: value for word, value in words.items()}, overrides=overrides)
         request._check()
         return request
 
@@ -104,15 +93,6 @@ class Request:
         if end <= start:
             raise ConfigError("to", self.end, f"a day after from={self.start}")
         return start, end
-
-
-def _check_word(key: str, own: Collection[str]) -> None:
-    """ApexError for a word of one part that is neither the command's nor a setting."""
-    close = difflib.get_close_matches(key, own, n=1)
-    if close and "." not in key and key not in settings(Config):
-        raise ApexError(f"there is no {key!r}; did you mean {close[0]}? (--help explains)")
-    if key in settings(Config) and key.partition(".")[0] in _TRAINING:
-        raise ApexError(f"{key} is of training alone and changes no judgement: leave it out")
 
 
 def main() -> None:

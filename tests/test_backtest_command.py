@@ -70,7 +70,7 @@ def test_days_that_were_used_before_are_said_in_the_table_the_report_and_the_res
         (["run={run}", "from=2024-01-06", "to=2024-01-05"], "a day after from=2024-01-06"),
         (["run={run}", "from=2025-01-01"], "no day can be judged from 2025-01-01 on"),
         (["run={run}", "trading.fees=1"], "did you mean trading.fee"),
-        (["run={run}", "rollout.n_step=3"], "rollout.n_step is of training"),
+        (["run={run}", "rollout.n_step=3"], "rollout.n_step changes nothing here"),
         (["run={run}", "trading.fee=-1"], "trading.fee=-1.0 cannot be used"),
         (["run={run}", "trading.action_set=sell_buy"], "the agent was trained with 'target'"),
         (["run={run}", "state.schema=eth_full"], "the agent was trained with 'eth_minutes'"),

@@ -11,6 +11,7 @@ from actors.replay.config import ReplayConfig
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.evaluation.confidence.config import ConfidenceConfig
 from apex_trader.evaluation.config import EvaluationConfig
+from apex_trader.execution.config import RiskConfig, TradeConfig
 from apex_trader.market.exchange.config import ExchangeConfig
 from apex_trader.market.stream.config import StreamConfig
 from apex_trader.models.config import CNNConfig, DuelingConfig, PretrainConfig
@@ -240,7 +241,7 @@ class Config:
     this project, or "rllib_dqn", RLlib's DQN as a peer under the same evaluation (docs/rllib.md).
     runtime: "ray", or "serial" for the same parts in one process. resume: folder of a run to
     continue. exchange, stream: how a live market is reached (rollout.source=stream); which
-    exchange it is, the markets' names say.
+    exchange it is, the markets' names say. trade, risk: of ``python -m apex_trader.trade`` alone.
     """
 
     name: str = "custom"
@@ -269,6 +270,8 @@ class Config:
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
+    trade: TradeConfig = field(default_factory=TradeConfig)
+    risk: RiskConfig = field(default_factory=RiskConfig)
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -29,7 +29,7 @@ from apex_trader.trading.path import MarketPath
 #: Settings that change where, when and how watched a run is, not what it learns.
 _ELSEWHERE = frozenset({
     "name", "seed", "runtime", "resume", "periods", "walk_forward", "evaluation", "confidence",
-    "cluster", "wandb", "exchange", "stream",
+    "cluster", "wandb", "exchange", "stream", "trade", "risk",
 })  # fmt: skip
 #: How a note begins that test days were looked at before.
 SEEN = "SEEN BEFORE"
