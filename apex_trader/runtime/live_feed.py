@@ -19,11 +19,33 @@ class LiveFeed(ClosedFeed, Protocol):
     def start(self) -> int:
         """The first second (µs) that it gives: where its history ends."""
 
+    def now(self) -> int:
+        """The exchange's time, µs."""
+
     def metrics(self) -> dict[str, float]:
         """Its figures, ``stream/…``."""
 
     def close(self) -> None:
         """End it; what it keeps is kept afterwards."""
+
+
+class FeedTime:
+    """The exchange's clock as a feed knows it."""
+
+    def __init__(self, feed: LiveFeed) -> None:
+        self._feed, self._first = feed, self._off(feed)
+
+    def now(self) -> int:
+        """The exchange's time, µs."""
+        return self._feed.now()
+
+    def skew(self) -> float:
+        """Seconds by which the exchange's clock and this machine's have moved apart since then."""
+        return self._off(self._feed) - self._first
+
+    @staticmethod
+    def _off(feed: LiveFeed) -> float:
+        return feed.metrics().get("stream/skew", 0.0)
 
 
 #: Opens the feed of a run's markets, behind what is in a store.

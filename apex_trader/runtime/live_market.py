@@ -45,6 +45,17 @@ def keep_store_days(config: Config, folder: RunFolder) -> Config:
     return replace(config, periods=replace(config.periods, end=end))
 
 
+def live_tables(config: Config, data: MarketData, store: MarketStore, feed: LiveFeed) -> LiveTables:
+    """Tables that end where a feed begins. ApexError when the history is too short."""
+    markets = [m for m in (config.market.primary, config.market.reference) if m]
+    sources = [StoreSource(store, market, feed.start) for market in markets]
+    tables = LiveTables(
+        data.schema, sources[0], sources[1] if sources[1:] else None, data.builder.fills
+    )
+    tables.markets.check_history(day_start(feed.start))
+    return tables
+
+
 class LiveMarket:
     """Follows a feed; numbers of days are those of the run's registry.
 
@@ -64,12 +75,7 @@ class LiveMarket:
         self, config: Config, data: MarketData, store: MarketStore, feed: LiveFeed
     ) -> None:
         self._data, self._feed = data, feed
-        markets = [m for m in (config.market.primary, config.market.reference) if m]
-        sources = [StoreSource(store, market, feed.start) for market in markets]
-        tables = LiveTables(
-            data.schema, sources[0], sources[1] if sources[1:] else None, data.builder.fills
-        )
-        tables.markets.check_history(day_start(feed.start))
+        tables = live_tables(config, data, store, feed)
         self.actor = StreamActor(tables, feed, config.rollout.seal_every * SECOND)
         self._segments: dict[int, Segment] = {}
         self._past: dict[int, Segment] = {}

@@ -34,6 +34,9 @@ class RecordedFeed:
             self.at = until
             yield ClosedSeconds(start, until, seconds)
 
+    def now(self) -> int:
+        return self.at
+
     def metrics(self) -> dict[str, float]:
         return {}
 

@@ -85,6 +85,10 @@ class BlockingFeed:
             self._reached = batch.until
             yield batch
 
+    def now(self) -> int:
+        """The exchange's time, µs."""
+        return self._feed.now()
+
     def metrics(self) -> dict[str, float]:
         """The feed's figures, ``stream/…``."""
         if self._loop is None or self._loop.is_closed():

@@ -108,6 +108,10 @@ class TradeFeed:
             raise ApexError("the live feed is not open: use it in an `async with` block")
         return self._core
 
+    def now(self) -> int:
+        """The time (µs) of the exchange whose clock is ahead; known once the feed is open."""
+        return max(venue.now() for venue in self._venues.values())
+
     def metrics(self) -> dict[str, float]:
         """The feed's figures, ``stream/…``; see docs/stream.md."""
         markets = self._core.markets.values() if self._core else ()
@@ -182,7 +186,7 @@ class TradeFeed:
     async def _lanes(self) -> list[Lane]:
         held = {name: recording(self._store, name, self._since) for name in self._names}
         numbered = {name: self._venue(name).pages.numbered for name in self._names}
-        now = max(venue.now() for venue in self._venues.values())
+        now = self.now()
         reach = micros(self._config.reach)
         start = first_second(self._since, now, reach, held, numbered)
         return [await self._lane(name, held[name], start, reach) for name in self._names]
