@@ -90,12 +90,24 @@ class Trader:
         self.stopping = ""
         self._flatten = True
         self.counts = Counts()
+        self._last = -1
 
     @property
     def finished(self) -> bool:
         """It was to stop, and nothing is left to do."""
         done = self._pending is None and (self.account.position == 0 or not self._flatten)
         return bool(self.stopping or self.limits.halt) and done
+
+    def go_on(self, last: DecisionRecord) -> None:
+        """Continue behind the last decision of an earlier run of the same journal.
+
+        Its order, if it sent one, is pending: what became of it is asked for at the next decision.
+        """
+        self.account.load_bytes(last.ledger)
+        self.limits.load(json.loads(last.limits))
+        self._last = last.ts
+        if last.order:
+            self._pending = self._order(last.target, last.ts, last.seen)
 
     def stop(self, reason: str, flatten: bool) -> None:
         """Decide nothing any more; close the position at the next decision, where ``flatten``."""
@@ -105,7 +117,8 @@ class Trader:
         """Take closed seconds that join on, and every decision that they bring."""
         for piece in self._pieces(batch):
             self.tables.extend(piece)
-            if piece.until % self._interval == 0 and not self.finished:
+            due = piece.until % self._interval == 0 and piece.until > self._last
+            if due and not self.finished:
                 self._at(piece.until)
 
     def _pieces(self, batch: ClosedSeconds) -> Iterator[ClosedSeconds]:

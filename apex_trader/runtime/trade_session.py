@@ -1,0 +1,258 @@
+"""A trading run: its folder, its feed and its trader, from the first decision to the last."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from apex_trader.errors import ApexError, ConfigError
+from apex_trader.evaluation.confidence.confidence import Calibrated, Confidence
+from apex_trader.execution.limits import RiskLimits
+from apex_trader.execution.paper import PaperVenue
+from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal, read_decisions
+from apex_trader.market.store import MarketStore
+from apex_trader.runtime.calibration import confidence_of, weights_digest
+from apex_trader.runtime.confidence import order_features
+from apex_trader.runtime.config import Config
+from apex_trader.runtime.judge import Agent, network_of
+from apex_trader.runtime.live_agent import LiveAgent
+from apex_trader.runtime.live_feed import FeedTime, LiveFeed, OpenFeed, open_live_feed
+from apex_trader.runtime.live_market import live_tables
+from apex_trader.runtime.load_agent import load_agent
+from apex_trader.runtime.market_data import MarketData, prepare_store, store_url
+from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.stop import StopSignals
+from apex_trader.runtime.trader import Trader
+from apex_trader.time import SECOND, format_time
+from apex_trader.trading.live_account import LiveAccount
+
+#: A file of this name in the run's folder stops it.
+STOP = "STOP"
+#: Real seconds without a closed second after which a run that is to stop leaves its position open.
+_PATIENCE = 30.0
+#: Market time (µs) between two lines that say how the run stands.
+_STATUS_EVERY = 60 * SECOND
+
+
+@dataclass(frozen=True)
+class TradeFolder:
+    """Paths of a trading run: trade.json (what trades), journal/, result.json, STOP."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """What trades: the run, the checkpoint, the settings."""
+        return self.path / "trade.json"
+
+    @property
+    def journal(self) -> Path:
+        """See ``TradeJournal``."""
+        return self.path / "journal"
+
+    @property
+    def result(self) -> Path:
+        """How it ended."""
+        return self.path / "result.json"
+
+    @property
+    def stop(self) -> Path:
+        """Whoever makes this file stops the run."""
+        return self.path / STOP
+
+
+def trading_agent(
+    config: Config, data: MarketData, agent: Agent, folder: RunFolder
+) -> tuple[LiveAgent, Confidence | None]:
+    """The agent that decides live, gated by its confidence.
+
+    ConfigError when it has none and confidence.gate asks for some.
+    """
+    found = confidence_of(config, data, agent, data.trading, folder)
+    confidence = found.confidence if isinstance(found, Calibrated) else None
+    if confidence is None and config.confidence.gate > 0.0:
+        raise ConfigError(
+            "confidence.gate", config.confidence.gate,
+            f"0 to trade without a gate: {getattr(found, 'reason', '')}",
+        )  # fmt: skip
+    network, features = network_of(config, data, agent), order_features(config, data.trading)
+    gate = config.confidence.gate
+    return (
+        LiveAgent(network, agent.extractor, features, confidence if gate else None, gate),
+        confidence,
+    )
+
+
+class TradeSession:
+    """Everything that a trading run holds; ``run`` trades until it is stopped.
+
+    Args:
+        config: of the run whose agent trades, with what was changed for trading.
+        folder: of that run. out: of the trading run; one that was there goes on.
+        checkpoint: "best", "latest" or a name. say: told of what happens.
+        open_feed: opens the feed of the run's markets.
+
+    Raises:
+        ApexError: the market has no exchange, its history is too short, or the agent cannot be
+            loaded. ConfigError: see ``trading_agent``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        out: TradeFolder,
+        checkpoint: str = "best",
+        say: Any = print,
+        open_feed: OpenFeed = open_live_feed,
+    ) -> None:
+        check_tradable(config)
+        self.config, self.folder, self.out, self._say = config, folder, out, say
+        self._stop, self._status = StopSignals(), 0
+        prepare_store(config, folder, say)
+        data = MarketData(config, folder)
+        agent = load_agent(folder, data.schema, checkpoint)
+        live, confidence = trading_agent(config, data, agent, folder)
+        self._write_about(agent, confidence)
+        store = MarketStore(store_url(config, folder))
+        say("opening the feed …")
+        self.feed: LiveFeed = open_feed(config, store)
+        try:
+            tables = live_tables(config, data, store, self.feed)
+            fills = data.builder.fills
+            account, limits = LiveAccount(data.trading, fills.latency), RiskLimits(config.risk)
+            before = read_decisions(out.journal)
+            self.journal = TradeJournal(out.journal, data.schema, config.trade.journal_rows)
+            self.trader = Trader(
+                tables, live, account, PaperVenue(tables.markets.primary, fills), limits,
+                self.journal, fills, config.trade.lateness, agent.checkpoint,
+                FeedTime(self.feed), self._tell,
+            )  # fmt: skip
+            if before:
+                self.trader.go_on(before[-1])
+                say(f"going on behind {format_time(before[-1].ts)}, equity {account.equity:,.2f}")
+        except BaseException:
+            self.feed.close()
+            raise
+
+    def run(self) -> dict[str, Any]:
+        """Trade until the run is stopped, halts, or the stream ends; what ``result.json`` holds."""
+        trader, self._heard = self.trader, time.monotonic()
+        self._stop.install()
+        try:
+            with self._stop.deferred():
+                for batch in self.feed:
+                    self._look_for_a_stop()
+                    if batch.until > batch.start:
+                        self._heard = time.monotonic()
+                    trader.hear(batch)
+                    if trader.finished or self._given_up():
+                        break
+                self._stop.requested = None  # it is stopped
+        finally:
+            self._stop.restore()
+            self.feed.close()
+            self.journal.close()
+            result = self._result()
+            RunFolder(self.out.path).write_json(self.out.result, result)
+        return result
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _look_for_a_stop(self) -> None:
+        flatten = self.config.trade.flatten
+        if self.out.stop.exists():
+            self._stopping(f"{STOP} file", flatten)
+        elif self._stop.requested is not None:
+            self._stopping("by a signal", flatten)
+
+    def _stopping(self, reason: str, flatten: bool) -> None:
+        if not self.trader.stopping:
+            what = "the position is closed first" if flatten else "the position is left as it is"
+            self._say(f"stopping ({reason}): {what}")
+            self.trader.stop(reason, flatten)
+
+    def _given_up(self) -> bool:
+        """It is to stop, and nothing is heard any more: nothing can be closed."""
+        ending = bool(self.trader.stopping or self.trader.limits.halt)
+        return ending and time.monotonic() - self._heard > _PATIENCE
+
+    def _tell(self, record: DecisionRecord) -> None:
+        """One line for an order or a refusal, and one a minute for how it stands."""
+        if record.order:
+            self._say(f"{format_time(record.ts)}  {_move(record)} at about {_price(record)}")
+        if record.ts - self._status >= _STATUS_EVERY:
+            self._status = record.ts
+            c = self.trader.counts
+            self._say(
+                f"{format_time(record.ts)}  position {_SIDES[record.position + 1]}, equity "
+                f"{record.equity:,.2f}, decisions {c.decisions:,}, orders {c.orders:,}, fills "
+                f"{c.fills:,}, refused {c.refused:,}{', ' + record.reason if record.reason else ''}"
+            )
+
+    def _write_about(self, agent: Agent, confidence: Confidence | None) -> None:
+        """What trades; refuses a folder in which another agent did."""
+        about = {
+            "run": str(self.folder.path.absolute()), "checkpoint": agent.checkpoint,
+            "weights": weights_digest(agent.weights), "mode": self.config.trade.mode,
+            "gate": self.config.confidence.gate if confidence is not None else 0.0,
+        }  # fmt: skip
+        out = RunFolder(self.out.path)
+        if self.out.about.is_file():
+            known = json.loads(self.out.about.read_text())
+            for name, value in about.items():
+                if known.get(name) != value:
+                    raise ApexError(
+                        f"{self.out.path} holds a trading run of {name} {known.get(name)}, now it "
+                        f"would be {value}: choose another folder (out=DIR)"
+                    )
+            return
+        self.out.path.mkdir(parents=True, exist_ok=True)
+        out.write_json(self.out.about, about)
+
+    def _result(self) -> dict[str, Any]:
+        trader, account = self.trader, self.trader.account
+        found = {
+            "ended": trader.stopping or trader.limits.halt or "the stream ended",
+            "mode": self.config.trade.mode,
+            "until": format_time(account.ts) if account.ts >= 0 else None,
+            "position": account.position, "quantity": account.quantity, "equity": account.equity,
+            "return": account.equity / account.trading.initial_equity - 1.0,
+            "fee": float(account.record["fee"]), "slippage": float(account.record["slippage"]),
+            "funding": float(account.record["paid"]), **asdict(trader.counts),
+        }  # fmt: skip
+        if account.position:
+            self._say(f"the position is still open: {account.quantity:+g}")
+        return found
+
+
+def check_tradable(config: Config) -> None:
+    """ApexError for a run whose market nobody can trade on, ConfigError for settings that clash."""
+    if config.market.synthetic:
+        raise ApexError(
+            "the run's market is synthetic and has no exchange: train on a market store of a real "
+            "one (market.store, market.primary), or take another run"
+        )
+    if config.trade.mode != "paper":
+        raise ConfigError("trade.mode", config.trade.mode, "paper: orders are not sent yet")
+    config.exchange.check_streaming()
+    if config.stream.watermark > config.execution.latency:
+        raise ConfigError(
+            "stream.watermark", config.stream.watermark,
+            f"at most execution.latency={config.execution.latency:g}: decisions wait for it",
+        )  # fmt: skip
+
+
+_SIDES = ("short", "flat", "long")
+
+
+def _move(record: DecisionRecord) -> str:
+    return f"{_SIDES[record.position + 1]} → {_SIDES[record.target + 1]}"
+
+
+def _price(record: DecisionRecord) -> str:
+    return f"{math.exp(record.mark):,.2f}"
