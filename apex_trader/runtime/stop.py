@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NOTED = b"\nstopping: a checkpoint is written first; once more ends at once\n"
 
 
 class Stopped(KeyboardInterrupt):
@@ -28,9 +27,12 @@ class StopSignals:
     They raise ``Stopped``; inside ``deferred`` the first one is only noted, so that the work there
     can come to a state worth saving. Python runs handlers in the main thread alone: elsewhere
     nothing is installed. A SIGINT that the shell has told us to ignore stays ignored.
+
+    first: what is done before a run ends at the first signal, told to the user.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: str = "a checkpoint is written first") -> None:
+        self._noted = f"\nstopping: {first}; once more ends at once\n".encode()
         #: Number of the signal that asked to stop, None so far.
         self.requested: int | None = None
         self._deferred = False
@@ -71,7 +73,7 @@ class StopSignals:
         if self._deferred and self.requested is None:
             self.requested = number
             with suppress(OSError):  # Ctrl-C ends the other end of a pipe as well
-                os.write(2, _NOTED)  # print and the display may be in the middle of a line
+                os.write(2, self._noted)  # print and the display may be in the middle of a line
             return
         self.restore()
         raise Stopped(number)

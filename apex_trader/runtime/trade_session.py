@@ -16,6 +16,7 @@ from apex_trader.execution.paper import PaperVenue
 from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal, read_decisions
 from apex_trader.market.store import MarketStore
 from apex_trader.runtime.calibration import confidence_of, weights_digest
+from apex_trader.runtime.compose import save_config
 from apex_trader.runtime.confidence import order_features
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent, network_of
@@ -32,6 +33,8 @@ from apex_trader.trading.live_account import LiveAccount
 
 #: A file of this name in the run's folder stops it.
 STOP = "STOP"
+_FLAT_FIRST = "the position is closed first"
+_LEFT = "the position is left as it is"
 #: Real seconds without a closed second after which a run that is to stop leaves its position open.
 _PATIENCE = 30.0
 #: Market time (µs) between two lines that say how the run stands.
@@ -40,7 +43,7 @@ _STATUS_EVERY = 60 * SECOND
 
 @dataclass(frozen=True)
 class TradeFolder:
-    """Paths of a trading run: trade.json (what trades), journal/, result.json, STOP."""
+    """Paths of a trading run: trade.json (what trades), config.yaml, journal/, result.json, STOP."""
 
     path: Path
 
@@ -112,7 +115,8 @@ class TradeSession:
     ) -> None:
         check_tradable(config)
         self.config, self.folder, self.out, self._say = config, folder, out, say
-        self._stop, self._status = StopSignals(), 0
+        self._stop = StopSignals(_FLAT_FIRST if config.trade.flatten else _LEFT)
+        self._status = 0
         prepare_store(config, folder, say)
         data = MarketData(config, folder)
         agent = load_agent(folder, data.schema, checkpoint)
@@ -172,8 +176,7 @@ class TradeSession:
 
     def _stopping(self, reason: str, flatten: bool) -> None:
         if not self.trader.stopping:
-            what = "the position is closed first" if flatten else "the position is left as it is"
-            self._say(f"stopping ({reason}): {what}")
+            self._say(f"stopping ({reason}): {_FLAT_FIRST if flatten else _LEFT}")
             self.trader.stop(reason, flatten)
 
     def _given_up(self) -> bool:
@@ -212,6 +215,7 @@ class TradeSession:
                     )
             return
         self.out.path.mkdir(parents=True, exist_ok=True)
+        save_config(out, self.config)
         out.write_json(self.out.about, about)
 
     def _result(self) -> dict[str, Any]:

@@ -10,20 +10,21 @@ from typing import Protocol
 import numpy as np
 
 from apex_trader.execution.config import Lateness
-from apex_trader.execution.limits import RiskLimits, Situation
+from apex_trader.execution.limits import RiskLimits
 from apex_trader.execution.orders import Order, Outcome, Venue
 from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal
 from apex_trader.market.closed import ClosedSeconds
 from apex_trader.market.fills import FillConfig
-from apex_trader.runtime.live_agent import LiveAgent, Wish
+from apex_trader.runtime.decide import LATE, Ending, Moment, decide, order_for
+from apex_trader.runtime.live_agent import LiveAgent
 from apex_trader.state.excerpt import Excerpt
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.live import LiveTables
-from apex_trader.time import DAY, SECOND
+from apex_trader.time import DAY
 from apex_trader.trading.live_account import LiveAccount
 
-#: Reasons for which nothing is decided or sent; the first words of what a journal says.
-NO_STATE, DAY_END, LATE, UNSURE = "no state", "end of the day", "too late", "not sure enough"
+#: Reasons for which nothing is decided; the first words of what a journal says.
+NO_STATE, DAY_END = "no state", "end of the day"
 _NOTHING = np.empty(0, np.float32)
 
 
@@ -86,17 +87,20 @@ class Trader:
         self._interval = tables.schema.decision_interval
         self._noted: tuple[MarketTables | None, int] = (None, 0)
         self._pending: Order | None = None
-        #: Why the run ends as soon as it may; "" while it goes on.
-        self.stopping = ""
-        self._flatten = True
+        self._ending = Ending()
         self.counts = Counts()
         self._last = -1
 
     @property
     def finished(self) -> bool:
         """It was to stop, and nothing is left to do."""
-        done = self._pending is None and (self.account.position == 0 or not self._flatten)
+        done = self._pending is None and (self.account.position == 0 or not self._ending.flatten)
         return bool(self.stopping or self.limits.halt) and done
+
+    @property
+    def stopping(self) -> str:
+        """Why the run ends as soon as it may; "" while it goes on."""
+        return self._ending.reason
 
     def go_on(self, last: DecisionRecord) -> None:
         """Continue behind the last decision of an earlier run of the same journal.
@@ -107,11 +111,11 @@ class Trader:
         self.limits.load(json.loads(last.limits))
         self._last = last.ts
         if last.order:
-            self._pending = self._order(last.target, last.ts, last.seen)
+            self._pending = order_for(self.account, last.target, last.ts, last.seen, self._fills)
 
     def stop(self, reason: str, flatten: bool) -> None:
         """Decide nothing any more; close the position at the next decision, where ``flatten``."""
-        self.stopping, self._flatten = self.stopping or reason, flatten
+        self._ending = Ending(self.stopping or reason, flatten)
 
     def hear(self, batch: ClosedSeconds) -> None:
         """Take closed seconds that join on, and every decision that they bring."""
@@ -144,16 +148,13 @@ class Trader:
         tables, sigma = self.tables.tables, float(known.sigma_decision[row])
         self.agent.see(tables, row)
         shown = self.account.features(float(known.sigma_hour[row]), sigma)
-        wish = self.agent.ask(tables, row, shown, self.account.position, sigma)
-        target, reason = self._allowed(wish, ts, now)
-        order = self._order(target, ts, now)
-        if order is not None and order.arrives >= order.deadline:
-            self.counts.late += 1
-            late = (now - ts) / SECOND
-            target, order = self.account.position, None
-            reason = f"{LATE}: decided {late:.1f} s after its time"
+        at = Moment(row, ts, now, self.tables.end, self._skew(), sigma, shown)
+        wish, target, reason, order = decide(
+            self.agent, tables, self.account, self.limits, at, self._fills, self._ending
+        )
         self.counts.decisions += 1
         self.counts.refused += target != wish.target
+        self.counts.late += reason.startswith(LATE)
         record = self._undecided(ts, now, row, reason)._replace(
             account=shown, q=wish.q, wanted=wish.target, confidence=wish.confidence, target=target,
             order=order.id if order is not None else "", clipped=wish.clipped,
@@ -176,37 +177,7 @@ class Trader:
             self.counts.fills += outcome.filled
         self._pending = None
         if account.ruined:
-            self.stop("ruined: the account was liquidated", self._flatten)
-
-    def _allowed(self, wish: Wish, ts: int, now: int) -> tuple[int, str]:
-        """The position that may be taken, and why it is not the one that is wanted."""
-        account, position = self.account, self.account.position
-        if self.stopping:
-            return (0 if self._flatten else position), f"stopped: {self.stopping}"
-        price = float(np.exp(account.mark))
-        wanted = account.quantity_for(wish.gated) if wish.gated != position else account.quantity
-        situation = Situation(
-            ts, now, self.tables.end, self._skew(), wish.clipped, account.equity, position,
-            account.quantity * price, wanted * price,
-        )  # fmt: skip
-        ruling = self.limits.rule(wish.gated, situation)
-        if ruling.reason:
-            return ruling.target, ruling.reason
-        if wish.refused:
-            return ruling.target, (
-                f"{UNSURE}: confidence {wish.confidence:.2f}, {self.agent.gate:g} is asked for"
-            )
-        return ruling.target, ""
-
-    def _order(self, target: int, ts: int, now: int) -> Order | None:
-        account = self.account
-        if target == account.position:
-            return None
-        earliest = ts + self._fills.latency
-        return Order(
-            f"apex-{ts // SECOND}", ts, max(earliest, now), earliest + self._fills.max_fill_wait,
-            account.position, target, account.quantity_for(target) - account.quantity,
-        )  # fmt: skip
+            self.stop("ruined: the account was liquidated", self._ending.flatten)
 
     def _write(self, record: DecisionRecord, order: Order | None) -> None:
         """Everything that was seen and decided, on the disk before an order is sent."""

@@ -24,8 +24,9 @@ from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal, re
 from apex_trader.market.closed import ClosedSeconds
 from apex_trader.market.fills import FillConfig
 from apex_trader.models.dueling import DuelingConfig, DuelingQNetwork
+from apex_trader.runtime.decide import LATE
 from apex_trader.runtime.live_agent import LiveAgent
-from apex_trader.runtime.trader import DAY_END, LATE, NO_STATE, Trader
+from apex_trader.runtime.trader import DAY_END, NO_STATE, Trader
 from apex_trader.state.gather import MarketTables
 from apex_trader.time import MINUTE, SECOND
 from apex_trader.trading.actions import Actions
