@@ -81,7 +81,7 @@ class _Table:
                 "choose another folder"
             )
         self._next = known.num_rows if known is not None else 0
-        self._part = len(_parts(folder, name))
+        self._part = len(journal_parts(folder, name))
         behind = _behind_parts(folder, name)
         self._since: list[pa.RecordBatch] = behind.to_batches() if behind is not None else []
         self._new: list[dict[str, Any]] = []
@@ -113,7 +113,7 @@ class _Table:
 
     @property
     def _stream(self) -> Path:
-        return self._folder / f"{self._name}.arrows"
+        return journal_stream(self._folder, self._name)
 
     def _roll(self) -> None:
         """Put the records of the stream into a Parquet file, and begin an empty one."""
@@ -151,9 +151,9 @@ def read_journal(folder: Path, name: str) -> pa.Table | None:
     May be called while the journal is written to.
     """
     for _ in range(3):  # a part may appear between the two looks
-        parts = _parts(folder, name)
+        parts = journal_parts(folder, name)
         behind = _behind_parts(folder, name)
-        if parts == _parts(folder, name):
+        if parts == journal_parts(folder, name):
             break
     tables = [pq.read_table(path) for path in parts]
     if behind is not None:
@@ -161,17 +161,23 @@ def read_journal(folder: Path, name: str) -> pa.Table | None:
     return pa.concat_tables(tables) if tables else None
 
 
-def _parts(folder: Path, name: str) -> list[Path]:
+def journal_parts(folder: Path, name: str) -> list[Path]:
+    """The Parquet files of a table, in order."""
     found = folder.glob(f"{name}-*.parquet")
     return sorted(path for path in found if _PART.search(path.name[len(name) :]))
 
 
+def journal_stream(folder: Path, name: str) -> Path:
+    """The Arrow stream of a table: the records that no Parquet file holds, while it is written."""
+    return folder / f"{name}.arrows"
+
+
 def _behind_parts(folder: Path, name: str) -> pa.Table | None:
     """The records of the stream that no Parquet file holds yet."""
-    stream = _stream_table(folder / f"{name}.arrows")
+    stream = _stream_table(journal_stream(folder, name))
     if stream is None:
         return None
-    held = sum(pq.read_metadata(path).num_rows for path in _parts(folder, name))
+    held = sum(pq.read_metadata(path).num_rows for path in journal_parts(folder, name))
     return stream.filter(pa.compute.greater_equal(stream[NUMBER], held))
 
 
