@@ -84,7 +84,8 @@ class JournalTail:
             return [], True
         assert self._file is not None
         self._file.seek(self._offset)
-        reader, found = pa.BufferReader(self._file.read()), []
+        found: list[pa.RecordBatch] = []
+        reader = pa.BufferReader(self._file.read())
         begin = self._offset
         while (message := _next_message(reader)) is not None:
             self._offset = begin + reader.tell()
