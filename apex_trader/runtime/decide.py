@@ -80,7 +80,7 @@ def decide(
 def order_for(
     account: LiveAccount, target: int, ts: int, now: int, fills: FillConfig
 ) -> Order | None:
-    """The order for a position, decided at ``ts`` and sent at ``now`` (µs); None for the present."""
+    """The order for a position, decided at ``ts``, sent at ``now`` (µs); None for the present."""
     if target == account.position:
         return None
     earliest = ts + fills.latency

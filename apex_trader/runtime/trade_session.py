@@ -43,7 +43,7 @@ _STATUS_EVERY = 60 * SECOND
 
 @dataclass(frozen=True)
 class TradeFolder:
-    """Paths of a trading run: trade.json (what trades), config.yaml, journal/, result.json, STOP."""
+    """Paths of a trading run: trade.json and config.yaml (what trades), journal/, result.json."""
 
     path: Path
 
@@ -100,7 +100,7 @@ class TradeSession:
         open_feed: opens the feed of the run's markets.
 
     Raises:
-        ApexError: the market has no exchange, its history is too short, or the agent cannot be
+        ApexError: a STOP file is there, the market has no exchange, its history is too short, or the agent cannot be
             loaded. ConfigError: see ``trading_agent``.
     """
 
@@ -114,6 +114,8 @@ class TradeSession:
         open_feed: OpenFeed = open_live_feed,
     ) -> None:
         check_tradable(config)
+        if out.stop.exists():
+            raise ApexError(f"{out.stop} ends every run in this folder: remove it first")
         self.config, self.folder, self.out, self._say = config, folder, out, say
         self._stop = StopSignals(_FLAT_FIRST if config.trade.flatten else _LEFT)
         self._status = 0

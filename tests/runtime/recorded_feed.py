@@ -16,14 +16,16 @@ from apex_trader.time import MINUTE
 class RecordedFeed:
     """Closed seconds from ``start`` to ``end`` (µs) in batches of whole minutes.
 
-    spoiled: a time (µs) whose minute comes live with another volume than the store has.
+    spoiled: a time (µs) whose minute comes live with another volume than the store has. second: µs
+    into each minute at which all of it trades.
     """
 
     def __init__(
         self, store: MarketStore, markets: list[str], start: int, end: int,
-        batch: int = 7 * MINUTE, spoiled: int = -1,
+        batch: int = 7 * MINUTE, spoiled: int = -1, second: int = 0,
     ) -> None:  # fmt: skip
         self.start, self.end, self._batch, self._spoiled = start, end, batch, spoiled
+        self._second = second
         self._bars = {market: StoreSource(store, market).bars("1m") for market in markets}
         self.closed, self.at = False, start
 
@@ -50,6 +52,6 @@ class RecordedFeed:
         volume = np.where(spoiled, 2.0 * bars.volume + 1.0, bars.volume)
         bought = bars.taker_buy_volume
         return Seconds(
-            bars.ts, bars.open, bars.high, bars.low, bars.close, volume, unknown, bars.count,
+            bars.ts + self._second, bars.open, bars.high, bars.low, bars.close, volume, unknown, bars.count,
             unknown, unknown, bought, volume - bought, unknown, unknown, unknown, unknown,
         )  # fmt: skip
