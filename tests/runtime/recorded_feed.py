@@ -50,8 +50,8 @@ class RecordedFeed:
         unknown = np.full(len(bars), np.nan)
         spoiled = bars.ts == self._spoiled // MINUTE * MINUTE
         volume = np.where(spoiled, 2.0 * bars.volume + 1.0, bars.volume)
-        bought = bars.taker_buy_volume
+        ts, bought = bars.ts + self._second, bars.taker_buy_volume
         return Seconds(
-            bars.ts + self._second, bars.open, bars.high, bars.low, bars.close, volume, unknown, bars.count,
+            ts, bars.open, bars.high, bars.low, bars.close, volume, unknown, bars.count,
             unknown, unknown, bought, volume - bought, unknown, unknown, unknown, unknown,
         )  # fmt: skip
