@@ -41,13 +41,13 @@ DECISIONS = with_number([
     pa.field("limits", pa.string()),
 ])  # fmt: skip
 #: One record an order, when its outcome is known. decided, arrives, deadline: see ``Order``.
-#: price: of the fill before slippage, NaN for none; filled_at; fee, slippage, funding, pnl: quote
-#: currency, of the step that ends with the next decision.
+#: price: of the fill before slippage, NaN for none; filled_at; traded: base coin that changed
+#: hands, signed; fee, slippage: quote currency.
 ORDERS = with_number([
     pa.field("id", pa.string()), pa.field("decided", _TIME), pa.field("arrives", _TIME),
     pa.field("deadline", _TIME), pa.field("before", pa.int8()), pa.field("target", pa.int8()),
     pa.field("quantity", pa.float64()), pa.field("price", pa.float64()),
-    pa.field("filled_at", _TIME), pa.field("reason", pa.string()),
+    pa.field("filled_at", _TIME), pa.field("reason", pa.string()), pa.field("traded", pa.float64()),
     pa.field("fee", pa.float64()), pa.field("slippage", pa.float64()),
 ])  # fmt: skip
 #: One record an excerpt of the market's tables, see ``state.excerpt``: raw little-endian columns
@@ -105,14 +105,16 @@ class TradeJournal:
         """One decision; on the disk after ``commit``."""
         self._journal.append("decisions", record._asdict())
 
-    def order(self, order: Order, outcome: Outcome, fee: float, slippage: float) -> None:
-        """What became of an order. fee, slippage: quote currency."""
+    def order(
+        self, order: Order, outcome: Outcome, traded: float, fee: float, slippage: float
+    ) -> None:
+        """What became of an order. traded: signed, base coin. fee, slippage: quote currency."""
         self._journal.append("orders", {
             "id": order.id, "decided": order.ts, "arrives": order.arrives,
             "deadline": order.deadline, "before": order.before, "target": order.target,
             "quantity": order.quantity, "price": float(np.exp(outcome.price)),
             "filled_at": outcome.ts if outcome.filled else None, "reason": outcome.reason,
-            "fee": fee, "slippage": slippage,
+            "traded": traded, "fee": fee, "slippage": slippage,
         })  # fmt: skip
 
     def rows(self, day: int, excerpt: Excerpt) -> None:
@@ -146,6 +148,11 @@ def read_rows(folder: Path, schema: Schema) -> Iterator[SeenRows]:
             f"{folder} holds no rows of {schema.name!r} as it is here: another version of "
             "apex-trader or another run wrote them"
         )
+    yield from seen_rows(table, schema)
+
+
+def seen_rows(table: pa.Table, schema: Schema) -> Iterator[SeenRows]:
+    """The excerpts of records of the table "rows", or of some of its columns."""
     widths = _column_widths(schema)
     for record in table.to_pylist():
         yield SeenRows(_micros(record["day"]), _excerpt(record, schema, widths))
@@ -171,7 +178,7 @@ def _decision(record: Mapping[str, Any]) -> DecisionRecord:
 def _excerpt(record: Mapping[str, Any], schema: Schema, widths: Mapping[str, int]) -> Excerpt:
     columns = {}
     for name, width in widths.items():
-        if record[name] is None:
+        if record.get(name) is None:
             continue
         kind = (
             np.int64 if name.split()[0] in _WHOLE else np.float16 if name == "cnn" else np.float32
@@ -179,7 +186,7 @@ def _excerpt(record: Mapping[str, Any], schema: Schema, widths: Mapping[str, int
         values = np.frombuffer(record[name], kind).copy()
         shape = (-1, 2, width) if name == "cnn" else (-1, width) if width else (-1,)
         columns[name] = values.reshape(shape)
-    rows = {clock: int(record[f"from {clock}"]) for clock in schema.clocks}
+    rows = {c: int(record[f"from {c}"]) for c in schema.clocks if f"from {c}" in record}
     return Excerpt(int(record["decision"]), rows, np.frombuffer(record["ts"], np.int64), columns)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from apex_trader.state.schema import Schema
 from apex_trader.state.segment import Segment
 from apex_trader.time import DAY, MINUTE
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I8 = NDArray[np.int8]
 I64 = NDArray[np.int64]
@@ -129,23 +131,40 @@ def pivots_of(segments: Sequence[Segment], candles: Candles) -> Pivots:
 
 def _bars(segment: Segment, schema: Schema) -> Candles:
     """The day's minute bars that decisions saw close, out of the state's table."""
-    decisions, base = segment.decisions, segment.base[0]
-    rows, first = np.unique(decisions.row["1m"], return_index=True)
+    known = segment.decisions
+    return minute_bars(
+        known.ts, known.row["1m"], segment.tables[MINUTES], schema, segment.base[0], segment.day
+    )[0]
+
+
+def minute_bars(
+    ts: I64, row: NDArray[np.integer[Any]], table: F32, schema: Schema, base: float, day: int
+) -> tuple[Candles, I64]:
+    """The bars of a day (µs) that decisions saw close, and the row of each in ``table``.
+
+    ts [n] µs of the decisions; row [n]: the last minute bar that each saw, a row of ``table``
+    (negative: one before it). base: log price that the table is relative to.
+    """
+    rows, first = np.unique(row, return_index=True)
     # a bar is new to the first decision that sees it; its close is that decision's minute
-    opens = decisions.ts[first] // MINUTE * MINUTE - MINUTE
-    day = (rows >= 0) & (opens >= segment.day)
+    opens = ts[first] // MINUTE * MINUTE - MINUTE
+    inside = (rows >= 0) & (opens >= day)
     names = [column.name for column in schema.block(MINUTES).columns]
-    table = segment.tables[MINUTES][rows[day]].astype(np.float64)
-    prices = [np.exp(table[:, names.index(name)] + base) for name in _PRICES]
+    values = table[rows[inside]].astype(np.float64)
+    prices = [np.exp(values[:, names.index(name)] + base) for name in _PRICES]
     there = np.isfinite(prices[3])
-    return Candles(MINUTE, opens[day][there], *(price[there] for price in prices))
+    candles = Candles(MINUTE, opens[inside][there], *(price[there] for price in prices))
+    return candles, rows[inside][there].astype(np.int64)
 
 
 def _marks(segment: Segment) -> Candles:
-    """Candles of the prices known at decisions: narrower than the market's own."""
-    mark = np.exp(segment.decisions.mark)
-    known = np.isfinite(mark)
-    ts, mark = segment.decisions.ts[known], mark[known]
+    return mark_candles(segment.decisions.ts, np.exp(segment.decisions.mark))
+
+
+def mark_candles(ts: I64, price: F64) -> Candles:
+    """Candles of the prices [n] known at decisions (µs): narrower than the market's own."""
+    known = np.isfinite(price)
+    ts, mark = ts[known], price[known]
     return Candles(1, ts, mark, mark, mark, mark).coarser(MINUTE)
 
 

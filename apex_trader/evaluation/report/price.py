@@ -34,7 +34,7 @@ MANY = 100
 #: Spans of candles that a reader knows.
 SPANS = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY, 7 * DAY)
 #: The lowest pivot level that a whole period shows; lower ones are too many.
-_PERIOD_LEVEL = 5
+PERIOD_LEVEL = 5
 
 
 def price_section(data: ReportData) -> Section:
@@ -66,24 +66,30 @@ def price_section(data: ReportData) -> Section:
 def _day_chart(key: str, title: str, market: MarketView, agent: Record, day: int) -> Chart:
     """One UTC day, minute by minute."""
     orders = int(((market.fills.ts >= day) & (market.fills.ts < day + DAY)).sum())
-    figure = price_figure(market, agent, market.candles.between(day, day + DAY), level=2)
+    candles = market.candles.between(day, day + DAY)
+    figure = price_figure(market, (agent.ts, agent.position), candles, level=2)
     return Chart(key, figure, f"{title}: {format_date(day)}, {plural(orders, 'order')} filled.")
 
 
 def period_chart(market: MarketView, agent: Record) -> Chart:
     """All of it, in candles of a span that keeps them few."""
-    candles = market.candles.coarser(_span(market.candles))
-    figure = price_figure(market, agent, candles, _PERIOD_LEVEL)
-    return Chart("price_period", figure, f"The whole period in candles of {_span_text(candles)}.")
+    candles = market.candles.coarser(span_for(market.candles))
+    figure = price_figure(market, (agent.ts, agent.position), candles, PERIOD_LEVEL)
+    return Chart("price_period", figure, f"The whole period in candles of {span_text(candles)}.")
 
 
-def price_figure(market: MarketView, agent: Record, candles: Candles, level: int) -> go.Figure:
-    """Candles with fills and pivots from ``level`` up, and the position below them."""
+def price_figure(
+    market: MarketView, held: tuple[I64, F64], candles: Candles, level: int
+) -> go.Figure:
+    """Candles with fills and pivots from ``level`` up, and the position below them.
+
+    held: ([n] µs, [n] position from then on).
+    """
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.76, 0.24],
                            vertical_spacing=0.04)  # fmt: skip
     figure.add_candlestick(
         x=times(candles.ts), open=candles.open, high=candles.high, low=candles.low,
-        close=candles.close, name=f"price, {_span_text(candles)}", line_width=1,
+        close=candles.close, name=f"price, {span_text(candles)}", line_width=1,
         increasing={"line": {"color": GREY}, "fillcolor": see_through(GREY, 0.15)},
         decreasing={"line": {"color": GREY}, "fillcolor": GREY}, row=1, col=1,
     )  # fmt: skip
@@ -92,7 +98,7 @@ def price_figure(market: MarketView, agent: Record, candles: Candles, level: int
     )
     _add_pivots(figure, market, start, end, level)
     _add_fills(figure, market, start, end)
-    ts, position = _position(agent, start, end, candles.span)
+    ts, position = _position(*held, start, end, candles.span)
     figure.add_scatter(x=times(ts), y=position, name="position", row=2,
                        col=1, mode="lines", fill="tozeroy", fillcolor=see_through(AGENT, 0.2),
                        line={"color": AGENT, "width": 1, "shape": "hv"})  # fmt: skip
@@ -103,10 +109,10 @@ def price_figure(market: MarketView, agent: Record, candles: Candles, level: int
     return finish(figure, 560)
 
 
-def _position(agent: Record, start: int, end: int, span: int) -> tuple[I64, F64]:
+def _position(ts: I64, position: F64, start: int, end: int, span: int) -> tuple[I64, F64]:
     """([k] µs, [k] position) in a stretch of time: as it was, or its mean in wide candles."""
-    first, stop = np.searchsorted(agent.ts, [start, end])
-    ts, position = agent.ts[first:stop], agent.position[first:stop]
+    first, stop = np.searchsorted(ts, [start, end])
+    ts, position = ts[first:stop], position[first:stop]
     if span > MINUTE:
         opens, number, counts = np.unique(ts // span * span, return_inverse=True,
                                           return_counts=True)  # fmt: skip
@@ -163,12 +169,13 @@ def _add_pivots(figure: go.Figure, market: MarketView, start: int, end: int, lev
     )  # fmt: skip
 
 
-def _span(candles: Candles) -> int:
+def span_for(candles: Candles) -> int:
     """The shortest span that keeps candles few."""
     return next((s for s in SPANS if len(candles.coarser(s)) <= MAX_CANDLES), SPANS[-1])
 
 
-def _span_text(candles: Candles) -> str:
+def span_text(candles: Candles) -> str:
+    """The span of candles in its largest unit."""
     for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE)):
         if candles.span >= size:
             return f"{candles.span // size} {unit}"
