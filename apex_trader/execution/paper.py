@@ -34,3 +34,7 @@ class PaperVenue:
         price, ts = order_fills(np.array([order.ts]), prices, latency, wait)
         found = float(price[0])
         return Outcome(found, int(ts[0]), NOT_FILLED if np.isnan(found) else "")
+
+    def differs(self, quantity: float) -> str:
+        """See ``Venue.differs``: paper holds what the account says."""
+        return ""

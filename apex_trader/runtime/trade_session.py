@@ -100,8 +100,8 @@ class TradeSession:
         open_feed: opens the feed of the run's markets.
 
     Raises:
-        ApexError: a STOP file is there, the market has no exchange, its history is too short, or the agent cannot be
-            loaded. ConfigError: see ``trading_agent``.
+        ApexError: a STOP file is there, the market has no exchange, its history is too short, or
+            the agent cannot be loaded. ConfigError: see ``trading_agent``.
     """
 
     def __init__(

@@ -25,6 +25,10 @@ from apex_trader.trading.live_account import LiveAccount
 
 #: Reasons for which nothing is decided; the first words of what a journal says.
 NO_STATE, DAY_END = "no state", "end of the day"
+UNCONFIRMED, DIFFERS = "order not confirmed", "another position at the exchange"
+#: Decisions in a row at which the venue's position is another one than the account's, before a run
+#: ends: somebody else trades on it.
+_DIFFERENCES = 3
 _NOTHING = np.empty(0, np.float32)
 
 
@@ -88,6 +92,7 @@ class Trader:
         self._noted: tuple[MarketTables | None, int] = (None, 0)
         self._pending: Order | None = None
         self._ending = Ending()
+        self._differed = 0
         self.counts = Counts()
         self._last = -1
 
@@ -140,8 +145,11 @@ class Trader:
             self._write(self._undecided(ts, now, row, NO_STATE), None)
             return
         mark = float(known.mark[row])
-        self._settle(ts, mark)
+        held_back = self._settle(ts, mark)
         self.limits.mark(ts, self.account.equity)
+        if held_back:
+            self._write(self._undecided(ts, now, row, held_back), None)
+            return
         if ts % DAY + self._interval == DAY:
             self._write(self._undecided(ts, now, row, DAY_END), None)
             return
@@ -161,23 +169,42 @@ class Trader:
         )  # fmt: skip
         self._write(record, order)
 
-    def _settle(self, ts: int, mark: float) -> None:
-        """Book what came of the last decision, now that its interval is over."""
+    def _settle(self, ts: int, mark: float) -> str:
+        """Book what came of the last decision, now that its interval is over.
+
+        Why nothing may be decided, since the account is not known to be the venue's; "" when it is.
+        """
         account, order = self.account, self._pending
         if account.ts < 0:
             account.begin(ts, mark)
-            return
-        outcome, wanted = Outcome(float("nan"), 0), account.position
+            return self._compare()
+        outcome, wanted, trade = Outcome(float("nan"), 0), account.position, None
         if order is not None:
-            outcome, wanted = self._venue.outcome(order), order.target
+            found = self._venue.outcome(order)
+            if found is None:
+                return f"{UNCONFIRMED}: nobody can tell yet what became of {order.id}"
+            outcome, wanted = found, order.target
+            if outcome.traded is not None:
+                trade = account.traded(outcome.executed, outcome.traded, outcome.fee or 0.0)
+        before = account.quantity
         payments = self.tables.markets.primary.funding(*account.owed(ts))
-        booked = account.settle(ts, mark, wanted, outcome.price, outcome.ts, payments)
+        booked = account.settle(ts, mark, wanted, outcome.price, outcome.ts, payments, trade)
         if order is not None:
-            self._journal.order(order, outcome, booked.fee, booked.slippage)
+            traded = account.quantity - before
+            self._journal.order(order, outcome, traded, booked.fee, booked.slippage)
             self.counts.fills += outcome.filled
         self._pending = None
         if account.ruined:
             self.stop("ruined: the account was liquidated", self._ending.flatten)
+        return self._compare()
+
+    def _compare(self) -> str:
+        """How the position at the venue differs from the account's; ends the run when it stays."""
+        found = self._venue.differs(self.account.quantity)
+        self._differed = self._differed + 1 if found else 0
+        if self._differed >= _DIFFERENCES:
+            self.stop(f"{DIFFERS}: {found}", flatten=False)
+        return f"{DIFFERS}: {found}" if found else ""
 
     def _write(self, record: DecisionRecord, order: Order | None) -> None:
         """Everything that was seen and decided, on the disk before an order is sent."""

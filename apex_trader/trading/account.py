@@ -139,8 +139,9 @@ class Booked(NamedTuple):
     ruined: bool
 
 
-class _Trade(NamedTuple):
-    """An order that was filled: new position and quantity, fill and executed price, costs."""
+class Trade(NamedTuple):
+    """What an order did: new position and signed quantity (those of before: it did nothing), price
+    before slippage and executed price, fee and slippage in quote currency."""
 
     position: int
     quantity: float
@@ -184,22 +185,22 @@ def order_quantity(account: Record, wanted: int, price: float, executed: float,
 
 
 @njit(cache=True, nogil=True)
-def _fill_order(account: Record, wanted: int, step: MarketStep, rules: Rules) -> _Trade:
+def _fill_order(account: Record, wanted: int, step: MarketStep, rules: Rules) -> Trade:
     """The trade that follows the wish, if the market fills it; else the position stays."""
     position, quantity = account.position, account.quantity
     price = math.exp(step.fill)
     if wanted == position or math.isnan(step.fill):
-        return _Trade(position, quantity, price, price, 0.0, 0.0)
+        return Trade(position, quantity, price, price, 0.0, 0.0)
     side = 1 if wanted > position else -1
     executed = executed_price(price, side, rules)
     new = order_quantity(account, wanted, math.exp(step.mark), executed, rules)
     traded = abs(new - quantity)
     fee, slippage = rules.fee * traded * executed, traded * abs(executed - price)
-    return _Trade(wanted if new != 0.0 else 0, new, price, executed, fee, slippage)
+    return Trade(wanted if new != 0.0 else 0, new, price, executed, fee, slippage)
 
 
 @njit(cache=True, nogil=True)
-def _book_quote(account: Record, trade: _Trade, step: MarketStep,
+def _book_quote(account: Record, trade: Trade, step: MarketStep,
                 rules: Rules) -> tuple[float, float]:  # fmt: skip
     """Books a step in quote currency; (price P&L before costs, funding paid)."""
     price, next_price = math.exp(step.mark), math.exp(step.next_mark)
@@ -304,7 +305,13 @@ def _remember(account: Record, shown: float, transactions: int, elapsed: int,
 @njit(cache=True, nogil=True)
 def book(account: Record, wanted: int, step: MarketStep, rules: Rules) -> Booked:
     """Books one step of an account, which decides at step.ts to hold ``wanted``."""
-    trade = _fill_order(account, wanted, step, rules)
+    booked: Booked = book_trade(account, _fill_order(account, wanted, step, rules), step, rules)
+    return booked
+
+
+@njit(cache=True, nogil=True)
+def book_trade(account: Record, trade: Trade, step: MarketStep, rules: Rules) -> Booked:
+    """Books one step whose trade is known, ``step.fill`` being ln of its price before slippage."""
     pnl, funding = _book_quote(account, trade, step, rules)
     core, shown, transactions, held, trip = _book_log(account, trade.position, step, rules)
     fee, slippage = trade.fee, trade.slippage

@@ -12,8 +12,10 @@ from apex_trader.trading.account import (
     MarketStep,
     Record,
     Rules,
+    Trade,
     account_features,
     book,
+    book_trade,
     new_ledger,
     order_quantity,
 )
@@ -82,12 +84,14 @@ class LiveAccount:
         fill: float,
         fill_ts: int,
         payments: tuple[I64, F64],
+        trade: Trade | None = None,
     ) -> Booked:
         """Book what came of the last decision, up to the next one at ``ts``.
 
         ts, mark: of the next decision. wanted: the position that was asked for (the present one:
         no order). fill, fill_ts: ln price before slippage and µs of its order, NaN and 0 where it
         was not filled. payments: (µs, rates) of funding that became known since, see ``owed``.
+        trade: what the order did, where the rules need not guess it; ``wanted`` then says nothing.
         """
         times, rates = payments
         late = times <= self.ts + self._late
@@ -96,10 +100,23 @@ class LiveAccount:
         step = MarketStep(
             self.ts, ts, self.mark, mark, fill, fill_ts, float(np.float32(rates[~late].sum()))
         )
-        booked: Booked = book(self.record, wanted, step, self._rules)
+        if trade is None:
+            booked: Booked = book(self.record, wanted, step, self._rules)
+        else:
+            booked = book_trade(self.record, trade, step, self._rules)
         self.ruined = self.ruined or bool(booked.ruined)
         self.ts, self.mark, self._charged_until = ts, mark, max(ts - 1, self._charged_until)
         return booked
+
+    def traded(self, price: float, quantity: float, fee: float) -> Trade:
+        """What an order did that traded ``quantity`` (signed, base coin) at ``price`` for ``fee``.
+
+        What is left of a position that is too small to be ordered counts as none.
+        """
+        rules, new = self._rules, self.quantity + quantity
+        least = max(0.5 * rules.lot, rules.min_notional / price if rules.spot else 0.0)
+        position = 0 if abs(new) <= least else 1 if new > 0.0 else -1
+        return Trade(position, new, price, price, fee, 0.0)
 
     def features(self, sigma_hour: float, sigma_decision: float) -> F32:
         """[8] float32 account features at the last decision booked: see ``write_features``."""

@@ -118,3 +118,49 @@ def test_it_goes_on_where_it_was_written_down():
     assert [go(account, k, -1) for k in (1, 2)] == [go(other, k, -1) for k in (1, 2)]
     with pytest.raises(MismatchError, match="another version"):
         other.load_bytes(b"short")
+
+
+#: One order: quantity that it traded, move of the price before it, and until the next decision.
+executions = st.lists(
+    st.tuples(st.integers(-2_000, 2_000), st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(executions=executions)
+def test_it_holds_and_is_worth_what_was_really_traded_in_parts_and_flips(executions):
+    account = LiveAccount(TradingConfig(**RULES, initial_equity=1e6), SECOND)
+    nothing = (np.empty(0, np.int64), np.empty(0))
+    ts, mark = DAY_START, 7.0
+    account.begin(ts, mark)
+    cash, held = 1e6, 0.0
+    for lots, before, after in executions:
+        quantity, price = lots * 0.001, float(np.exp(mark + before))
+        fee = 0.0005 * abs(quantity) * price
+        trade = account.traded(price, quantity, fee)
+        mark += before + after
+        filled = (mark - after, ts + SECOND) if lots else (float("nan"), 0)
+        account.settle(ts + FIVE, mark, 0, *filled, nothing, trade)
+        ts += FIVE
+        cash, held = cash - quantity * price - fee, held + quantity
+        assert account.quantity == pytest.approx(held, abs=1e-9)
+        assert account.equity == pytest.approx(cash + held * np.exp(mark), rel=1e-9)
+        assert account.position == (0 if abs(held) < 0.0005 else np.sign(held))
+        assert np.isfinite(account.features(0.01, 0.001)).all()
+
+
+@pytest.mark.parametrize("wanted", [-1, 1])
+def test_an_order_that_traded_as_the_rules_say_is_booked_as_they_do(wanted):
+    nothing = (np.empty(0, np.int64), np.empty(0))
+    config = TradingConfig(**RULES, slippage_bps=0.0)
+    told, ruled = LiveAccount(config, SECOND), LiveAccount(config, SECOND)
+    for account in (told, ruled):
+        account.begin(DAY_START, 7.0)
+    fill, price = 7.001, float(np.exp(7.001))
+    quantity = told.quantity_for(wanted)
+    trade = told.traded(price, quantity, config.fee * abs(quantity) * price)
+    told.settle(DAY_START + FIVE, 7.002, 0, fill, DAY_START + SECOND, nothing, trade)
+    ruled.settle(DAY_START + FIVE, 7.002, wanted, fill, DAY_START + SECOND, nothing)
+    for name in told.record.dtype.names:
+        assert told.record[name] == pytest.approx(ruled.record[name], rel=1e-12), name
