@@ -8,9 +8,11 @@ socket; so ids, counts and the largest trade would not agree.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import ccxt
 import ccxt.async_support
 import ccxt.pro
 
@@ -44,6 +46,20 @@ def streaming(config: ExchangeConfig) -> Any:
     if config.exchange not in ccxt.pro.exchanges:
         raise ApexError(f"{config.exchange} has no websocket client in ccxt: choose another one")
     return _client(ccxt.pro, config)
+
+
+def trading(config: ExchangeConfig, timeout: float) -> Any:
+    """A synchronous ``ccxt`` client that may send orders. timeout: s to wait for an answer.
+
+    ApexError where no keys are given.
+    """
+    if credentials(config) is None:
+        name = config.exchange.upper()
+        raise ApexError(
+            f"orders need an API key: export {name}_API_KEY and {name}_API_SECRET, or name others "
+            "with exchange.key_env and exchange.secret_env, or a file with exchange.key_file"
+        )
+    return _client(ccxt, replace(config, timeout=timeout))
 
 
 def is_binance(config: ExchangeConfig) -> bool:
@@ -84,7 +100,7 @@ def _client(library: Any, config: ExchangeConfig) -> Any:
     elif config.url:
         client.urls["api"] = _moved(api, config.url)
     # Proxies that the environment names are for the world, not for this machine.
-    client.aiohttp_trust_env = urlsplit(config.url).hostname not in (
+    client.aiohttp_trust_env = client.requests_trust_env = urlsplit(config.url).hostname not in (
         "127.0.0.1",
         "::1",
         "localhost",

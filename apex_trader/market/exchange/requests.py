@@ -88,11 +88,11 @@ class Requests:
             raise self._sorted(error, status) from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             # The client's own parser, over an answer that has not the shape that it knows.
-            reason = _shortened(f"{type(error).__name__}: {error}")
+            reason = shortened(f"{type(error).__name__}: {error}")
             raise Again(f"an answer that cannot be read, {reason}", odd=True) from None
 
     def _sorted(self, error: ccxt.BaseError, status: _Status | None) -> Exception:
-        reason = _shortened(str(error)) or type(error).__name__
+        reason = shortened(str(error)) or type(error).__name__
         if status is not None and status.code in _FINAL:
             return ApexError(
                 f"{self.address} answers {status.code}, {_FINAL[status.code]}: give another "
@@ -142,7 +142,7 @@ def _other_kind(answer: object, expect: type) -> Again:
     return Again(f"{found} in place of {_KINDS.get(expect, expect.__name__)}", odd=True)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """One line without addresses' queries, which hold signatures."""
     line = " ".join(re.sub(r"\?\S+", "", text).split())
     return line if len(line) <= 200 else line[:199] + "…"
