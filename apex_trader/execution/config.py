@@ -24,6 +24,9 @@ class TradeConfig:
         alone, as if no time passed; for a market that is replayed faster than it was.
     flatten: whether a STOP file, a signal or the end of the stream closes the position before the
         run halts; otherwise it is left open.
+    equity: quote currency that a new run begins with; null: trading.initial_equity on paper, all
+        that the account has elsewhere.
+    answer_within: seconds to wait for an exchange's answer to one request about an order.
     journal_rows: decisions in one Parquet file of the journal; those since are kept in a file that
         is safe after each.
     """
@@ -32,6 +35,8 @@ class TradeConfig:
     confirm_live: bool = False
     lateness: Lateness = "measured"
     flatten: bool = True
+    equity: float | None = None
+    answer_within: float = 2.0
     journal_rows: int = 360
 
     def __post_init__(self) -> None:
@@ -46,6 +51,10 @@ class TradeConfig:
             raise ConfigError(
                 "trade.lateness", self.lateness, "measured where orders go to an exchange"
             )
+        for name in ("equity", "answer_within"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0.0):
+                raise ConfigError(f"trade.{name}", value, "above 0")
         if self.journal_rows < 1:
             raise ConfigError("trade.journal_rows", self.journal_rows, "1 or more")
 

@@ -12,11 +12,10 @@ from typing import Any
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.evaluation.confidence.confidence import Calibrated, Confidence
 from apex_trader.execution.limits import RiskLimits
-from apex_trader.execution.paper import PaperVenue
 from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal, read_decisions
 from apex_trader.market.store import MarketStore
 from apex_trader.runtime.calibration import confidence_of, weights_digest
-from apex_trader.runtime.compose import save_config
+from apex_trader.runtime.compose import flat, load_config, plain, save_config
 from apex_trader.runtime.confidence import order_features
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent, network_of
@@ -27,12 +26,15 @@ from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData, prepare_store, store_url
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.stop import StopSignals
+from apex_trader.runtime.trade_venue import Desk, Terms, check_mode
 from apex_trader.runtime.trader import Trader
 from apex_trader.time import SECOND, format_time
 from apex_trader.trading.live_account import LiveAccount
 
 #: A file of this name in the run's folder stops it.
 STOP = "STOP"
+#: Groups of settings that a run which goes on has as it began: its journal is of one kind.
+_SAME = ("trade", "risk", "confidence", "execution", "trading", "state", "market")
 _FLAT_FIRST = "the position is closed first"
 _LEFT = "the position is left as it is"
 #: Real seconds without a closed second after which a run that is to stop leaves its position open.
@@ -123,26 +125,30 @@ class TradeSession:
         data = MarketData(config, folder)
         agent = load_agent(folder, data.schema, checkpoint)
         live, confidence = trading_agent(config, data, agent, folder)
-        self._write_about(agent, confidence)
+        known = self._known(agent, confidence)
+        self._desk = Desk(config, data.trading, Terms.read(known) if known else None)
+        if not known:
+            self._write_about(agent, confidence)
         store = MarketStore(store_url(config, folder))
         say("opening the feed …")
         self.feed: LiveFeed = open_feed(config, store)
         try:
             tables = live_tables(config, data, store, self.feed)
             fills = data.builder.fills
-            account, limits = LiveAccount(data.trading, fills.latency), RiskLimits(config.risk)
+            account = LiveAccount(self._desk.rules, fills.latency)
             before = read_decisions(out.journal)
             self.journal = TradeJournal(out.journal, data.schema, config.trade.journal_rows)
             self.trader = Trader(
-                tables, live, account, PaperVenue(tables.markets.primary, fills), limits,
-                self.journal, fills, config.trade.lateness, agent.checkpoint,
-                FeedTime(self.feed), self._tell,
+                tables, live, account, self._desk.venue(tables.markets.primary, fills),
+                RiskLimits(config.risk), self.journal, fills, config.trade.lateness,
+                agent.checkpoint, FeedTime(self.feed), self._tell,
             )  # fmt: skip
             if before:
                 self.trader.go_on(before[-1])
                 say(f"going on behind {format_time(before[-1].ts)}, equity {account.equity:,.2f}")
         except BaseException:
             self.feed.close()
+            self._desk.close()
             raise
 
     def run(self) -> dict[str, Any]:
@@ -162,6 +168,7 @@ class TradeSession:
         finally:
             self._stop.restore()
             self.feed.close()
+            self._desk.close()
             self.journal.close()
             result = self._result()
             RunFolder(self.out.path).write_json(self.out.result, result)
@@ -199,26 +206,39 @@ class TradeSession:
                 f"{c.fills:,}, refused {c.refused:,}{', ' + record.reason if record.reason else ''}"
             )
 
-    def _write_about(self, agent: Agent, confidence: Confidence | None) -> None:
-        """What trades; refuses a folder in which another agent did."""
-        about = {
+    def _about(self, agent: Agent, confidence: Confidence | None) -> dict[str, Any]:
+        return {
             "run": str(self.folder.path.absolute()), "checkpoint": agent.checkpoint,
             "weights": weights_digest(agent.weights), "mode": self.config.trade.mode,
             "gate": self.config.confidence.gate if confidence is not None else 0.0,
         }  # fmt: skip
+
+    def _known(self, agent: Agent, confidence: Confidence | None) -> dict[str, Any]:
+        """What traded here before, {} for nothing. ApexError when it was another thing."""
+        if not self.out.about.is_file():
+            return {}
+        known: dict[str, Any] = json.loads(self.out.about.read_text())
+        now: dict[str, Any] = self._about(agent, confidence)
+        before = flat(plain(load_config(RunFolder(self.out.path))))
+        settings = flat(plain(self.config))
+        then = {name: known.get(name) for name in now}
+        for name in settings:
+            if name.partition(".")[0] in _SAME:
+                now[name], then[name] = settings[name], before.get(name)
+        for name, value in now.items():
+            if then[name] != value:
+                raise ApexError(
+                    f"{self.out.path} holds a trading run with {name}={then[name]}, now it would "
+                    f"be {value}: choose another folder (out=DIR)"
+                )
+        return known
+
+    def _write_about(self, agent: Agent, confidence: Confidence | None) -> None:
+        """What trades, before it does."""
         out = RunFolder(self.out.path)
-        if self.out.about.is_file():
-            known = json.loads(self.out.about.read_text())
-            for name, value in about.items():
-                if known.get(name) != value:
-                    raise ApexError(
-                        f"{self.out.path} holds a trading run of {name} {known.get(name)}, now it "
-                        f"would be {value}: choose another folder (out=DIR)"
-                    )
-            return
         self.out.path.mkdir(parents=True, exist_ok=True)
         save_config(out, self.config)
-        out.write_json(self.out.about, about)
+        out.write_json(self.out.about, self._about(agent, confidence) | self._desk.terms.plain())
 
     def _result(self) -> dict[str, Any]:
         trader, account = self.trader, self.trader.account
@@ -243,8 +263,7 @@ def check_tradable(config: Config) -> None:
             "the run's market is synthetic and has no exchange: train on a market store of a real "
             "one (market.store, market.primary), or take another run"
         )
-    if config.trade.mode != "paper":
-        raise ConfigError("trade.mode", config.trade.mode, "paper: orders are not sent yet")
+    check_mode(config)
     config.exchange.check_streaming()
     if config.stream.watermark > config.execution.latency:
         raise ConfigError(
