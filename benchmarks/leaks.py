@@ -13,6 +13,16 @@ from apex_trader.state.stretch import Grid
 from apex_trader.time import CLOCKS
 
 
+class _Leaking(DayView):
+    """A day's view whose windows end one row later than they may; prices and stretches, which
+    decide what can be traded, stay those of the honest one."""
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        """The row that is open at each decision, the day's last one where there is none."""
+        return np.minimum(self.last + 1, self.high - 1) - self.low
+
+
 @contextmanager
 def leak_of_one_row(clock: str) -> Iterator[None]:
     """While it lasts, states hold the bar of ``clock`` ("1s", "1m", "1h", "1d") that is open at the
@@ -20,8 +30,10 @@ def leak_of_one_row(clock: str) -> Iterator[None]:
     honest = DayView.of
 
     def leaking(grid: Grid, ts: NDArray[np.int64], window: int) -> DayView:
-        ahead = grid.step if grid.step == CLOCKS[clock] else 0
-        return honest(grid, ts + ahead, window)
+        view = honest(grid, ts, window)
+        if grid.step != CLOCKS[clock]:
+            return view
+        return _Leaking(view.last, view.low, min(view.high + 1, len(grid)))
 
     DayView.of = leaking  # type: ignore[method-assign]
     try:
