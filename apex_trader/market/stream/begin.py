@@ -59,22 +59,23 @@ def recording(store: MarketStore | None, market: str, by: int | None = None) -> 
 
 def first_second(
     since: int | None, now: int, reach: int, recordings: Mapping[str, Recording | None],
-    numbered: Mapping[str, bool],
+    numbered: Mapping[str, bool], history: Mapping[str, int | None],
 ) -> int:  # fmt: skip
     """The first second (µs) to close.
 
     since: as asked for. Without it, where the store's recordings end, so that no second is
-    missing; or now, when a market has none. ApexError when that is further back than ``reach``.
+    missing; of a market that has none, where its bars end (history, see ``history_end``), when that
+    is within reach; or now. ApexError when that is further back than ``reach``.
     """
     ends = [
-        held.end // SECOND * SECOND
-        if held.numbered or not numbered[market]
-        else -(-held.end // SECOND) * SECOND
-        for market, held in recordings.items()
+        _recorded_until(held, numbered[market])
         if held is not None
+        else _within(history.get(market), now - reach)
+        for market, held in recordings.items()
     ]
+    known = [end for end in ends if end is not None]
     whole = -(-now // SECOND) * SECOND
-    start = min(ends) if ends and len(ends) == len(recordings) else whole
+    start = min(*known, whole) if known and len(known) == len(ends) else whole
     if since is not None:
         start = -(-since // SECOND) * SECOND
     if start < now - reach:
@@ -84,6 +85,25 @@ def first_second(
             "`python -m apex_trader.data download` up to now first, or raise stream.reach"
         )
     return start
+
+
+def history_end(store: MarketStore | None, market: str) -> int | None:
+    """µs up to which the store has a market's seconds or minutes; None when it has neither."""
+    if store is None or market not in store.manifest.markets:
+        return None
+    spans = [store.coverage(market, kind) for kind in ("1s", "1m") if kind in store.kinds(market)]
+    ends = [int(span[-1, 1]) for span in spans if len(span)]
+    return max(ends, default=None)
+
+
+def _recorded_until(held: Recording, numbered: bool) -> int:
+    """The first second that a recording does not hold whole, or cannot be sure to."""
+    joins = held.numbered or not numbered
+    return held.end // SECOND * SECOND if joins else -(-held.end // SECOND) * SECOND
+
+
+def _within(end: int | None, earliest: int) -> int | None:
+    return -(-end // SECOND) * SECOND if end is not None and end >= earliest else None
 
 
 def joined_lane(store: MarketStore, market: str, held: Recording, start: int, venue: Venue) -> Lane:
@@ -132,6 +152,10 @@ async def fresh_lane(venue: Venue, market: str, start: int) -> Lane:
         page = await venue.pages.trades(listing, at - early, at - late)
         if len(page):
             break
+    if len(page) == 0 and at < venue.now():  # perhaps it began to trade in between
+        page = await venue.pages.trades(listing, at, min(at + DAY, venue.now()))
+        if len(page) and page.id is not None:
+            return Lane(market, Sequencer(int(page.id[0]) - 1, at), start)
     if len(page) == 0 or page.id is None:
         raise ApexError(f"{market} had no trades in the day before {format_time(at)}")
     return Lane(market, Sequencer(int(page.id[0]) - 1, int(page.ts[0])), start)

@@ -19,6 +19,7 @@ from apex_trader.market.stream.begin import (
     check_joins,
     first_second,
     fresh_lane,
+    history_end,
     joined_lane,
     recording,
 )
@@ -64,7 +65,7 @@ class TradeFeed:
         config: the exchange, or one configuration for each exchange among the markets.
         markets: "exchange:SYMBOL" each; a batch names them all.
         store: what is known already, and where trades go; None: they are not kept.
-        since: first time (µs) wanted; None: where the store's trades end, or now.
+        since: first time (µs) wanted; None: where the store ends, or now.
         stream: how the feed behaves. clock: local time. generator: draws the jitter of waits.
     """
 
@@ -188,7 +189,8 @@ class TradeFeed:
         numbered = {name: self._venue(name).pages.numbered for name in self._names}
         now = self.now()
         reach = micros(self._config.reach)
-        start = first_second(self._since, now, reach, held, numbered)
+        history = {name: history_end(self._store, name) for name in self._names}
+        start = first_second(self._since, now, reach, held, numbered, history)
         return [await self._lane(name, held[name], start, reach) for name in self._names]
 
     async def _lane(self, name: str, held: Recording | None, start: int, reach: int) -> Lane:

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from apex_trader.errors import ApexError
 from apex_trader.market.store import MarketStore
-from apex_trader.market.stream.begin import Recording, first_second, recording
+from apex_trader.market.stream.begin import Recording, first_second, history_end, recording
 from apex_trader.time import DAY, HOUR, SECOND
 from tests.market.samples import MONDAY
 from tests.market.stream.tapes import tape
+from tests.state.state_markets import random_minutes
 
 ETH, BTC = "binance:ETHUSDT", "binance:BTCUSDT"
 
@@ -21,14 +23,30 @@ def held(end: int, *, numbered: bool = True) -> Recording:
 
 def first(
     now: int, since: int | None = None, reach: int = DAY, numbered: bool = True,
-    **recordings: Recording | None,
+    history: dict[str, int | None] | None = None, **recordings: Recording | None,
 ) -> int:  # fmt: skip
-    return first_second(since, now, reach, recordings, dict.fromkeys(recordings, numbered))
+    numbers = dict.fromkeys(recordings, numbered)
+    return first_second(since, now, reach, recordings, numbers, history or {})
 
 
 def test_without_a_recording_the_next_whole_second_is_the_first() -> None:
     assert first(MONDAY + 1, eth=None, btc=None) == MONDAY + SECOND
     assert first(MONDAY + 1, eth=held(MONDAY), btc=None) == MONDAY + SECOND
+
+
+def test_a_market_without_a_recording_joins_on_to_its_bars() -> None:
+    now, bars = MONDAY + 2 * HOUR, {"eth": MONDAY + HOUR, "btc": MONDAY + HOUR // 2}
+    assert first(now, history=bars, eth=None, btc=None) == MONDAY + HOUR // 2
+    assert first(now, history=bars, eth=None, btc=held(MONDAY + 7 * SECOND)) == MONDAY + 7 * SECOND
+    assert first(now, history=bars, eth=None, btc=None, sol=None) == now, "sol has nothing"
+    assert first(now, reach=HOUR, history=bars, eth=None, btc=None) == now, "too far back"
+
+
+def test_history_ends_where_the_last_seconds_or_minutes_do(store: MarketStore) -> None:
+    assert history_end(store, ETH) is None
+    rng = np.random.default_rng(1)
+    store.write_bars(ETH, random_minutes(rng, MONDAY, MONDAY + HOUR, 2000.0))
+    assert history_end(store, ETH) == MONDAY + HOUR
 
 
 def test_with_recordings_no_second_is_missing() -> None:
