@@ -39,6 +39,8 @@ _FLAT_FIRST = "the position is closed first"
 _LEFT = "the position is left as it is"
 #: Real seconds without a closed second after which a run that is to stop leaves its position open.
 _PATIENCE = 30.0
+#: Seconds behind the market that are told, and real seconds between two lines about it.
+_BEHIND, _TELL_EVERY = 60.0, 10.0
 #: Market time (µs) between two lines that say how the run stands.
 _STATUS_EVERY = 60 * SECOND
 
@@ -120,7 +122,7 @@ class TradeSession:
             raise ApexError(f"{out.stop} ends every run in this folder: remove it first")
         self.config, self.folder, self.out, self._say = config, folder, out, say
         self._stop = StopSignals(_FLAT_FIRST if config.trade.flatten else _LEFT)
-        self._status = 0
+        self._status, self._told_behind = 0, 0.0
         prepare_store(config, folder, say)
         data = MarketData(config, folder)
         agent = load_agent(folder, data.schema, checkpoint)
@@ -162,6 +164,7 @@ class TradeSession:
                     if batch.until > batch.start:
                         self._heard = time.monotonic()
                     trader.hear(batch)
+                    self._tell_behind()
                     if trader.finished or self._given_up():
                         break
                 self._stop.requested = None  # it is stopped
@@ -192,6 +195,13 @@ class TradeSession:
         """It is to stop, and nothing is heard any more: nothing can be closed."""
         ending = bool(self.trader.stopping or self.trader.limits.halt)
         return ending and time.monotonic() - self._heard > _PATIENCE
+
+    def _tell_behind(self) -> None:
+        """One line every few seconds while the past is heard."""
+        behind = self.trader.behind
+        if behind > _BEHIND and time.monotonic() - self._told_behind >= _TELL_EVERY:
+            self._told_behind = time.monotonic()
+            self._say(f"catching up with the market: {behind:,.0f} s behind")
 
     def _tell(self, record: DecisionRecord) -> None:
         """One line for an order or a refusal, and one a minute for how it stands."""

@@ -20,7 +20,7 @@ from apex_trader.runtime.live_agent import LiveAgent
 from apex_trader.state.excerpt import Excerpt
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.live import LiveTables
-from apex_trader.time import DAY
+from apex_trader.time import DAY, SECOND
 from apex_trader.trading.live_account import LiveAccount
 
 #: Reasons for which nothing is decided; the first words of what a journal says.
@@ -29,6 +29,8 @@ UNCONFIRMED, DIFFERS = "order not confirmed", "another position at the exchange"
 #: Decisions in a row at which the venue's position is another one than the account's, before a run
 #: ends: somebody else trades on it.
 _DIFFERENCES = 3
+#: Seconds behind its time from which on a decision is of the past, and not taken.
+_CATCHING_UP = 60.0
 _NOTHING = np.empty(0, np.float32)
 
 
@@ -93,6 +95,8 @@ class Trader:
         self._pending: Order | None = None
         self._ending = Ending()
         self._differed = 0
+        #: Seconds by which the newest decision time was over when everything was known for it.
+        self.behind = 0.0
         self.counts = Counts()
         self._last = -1
 
@@ -141,6 +145,9 @@ class Trader:
         """The decision at ``ts``, up to which everything is known."""
         row, known = self.tables.newest, self.tables.known
         now = self._now(ts)
+        self.behind = (now - ts) / SECOND
+        if self.behind > _CATCHING_UP:
+            return  # nothing can be ordered any more: it has the past to hear first
         if row < 0 or int(known.ts[row]) != ts or not known.decidable[row]:
             self._write(self._undecided(ts, now, row, NO_STATE), None)
             return
