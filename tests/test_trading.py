@@ -36,7 +36,6 @@ from tests.local_exchange.faults import (
     LostAnswer,
     Random,
     Refuse,
-    Request,
     Status,
     TruncatedBody,
     Unknown,
@@ -159,15 +158,16 @@ TROUBLE = {
 }  # fmt: skip
 
 
-class Troubled:
+PRIVATE = ("/order", "/userTrades", "/openOrders", "/positionRisk", "/balance", "/account")
+
+
+def troubled(seed: int) -> Random[Fault]:
     """A script of faults for requests of orders and accounts alone."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = Random(TROUBLE, seed)
-
-    def __call__(self, request: Request) -> Fault | None:
-        private = ("/order", "/userTrades", "/openOrders", "/positionRisk", "/balance", "/account")
-        return self._random(request) if request.path.endswith(private) else None
+    return Random(
+        np.random.default_rng(seed),
+        TROUBLE,
+        lambda item: getattr(item, "path", "").endswith(PRIVATE),
+    )
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_twenty_kills_amid_trouble_lose_no_fill_and_double_no_order(live: Live):
         live.exchange.follow()  # a run asks for its account at the start, and says what is wrong
         live.start()
         live.until(live.decisions + 1, limit=240.0)
-        live.exchange.follow(Troubled(kill))
+        live.exchange.follow(troubled(kill))
         time.sleep(rng.uniform(0.0, 8.0))
         if kill % 3 == 0:
             live.exchange.disconnect()
