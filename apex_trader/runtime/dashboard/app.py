@@ -12,6 +12,7 @@ from apex_trader.evaluation.report.section import Section
 from apex_trader.runtime.dashboard import page
 from apex_trader.runtime.dashboard.board import Board, Standing
 from apex_trader.runtime.dashboard.figures import (
+    HEIGHTS,
     STRETCHES,
     confidence_figure,
     equity_figure,
@@ -159,7 +160,12 @@ def _section(section: Section, body: list[Any]) -> Any:
 
 
 def _graph(name: str, label: str) -> Any:
-    return html.Figure(dcc.Graph(id=name, config=page.GRAPH), role="img", **{"aria-label": label})
+    height = HEIGHTS[name]
+    return html.Figure(
+        dcc.Graph(id=name, config=page.GRAPH, style={"height": height}),
+        role="img",
+        **{"aria-label": label},
+    )
 
 
 def _radio(name: str, options: tuple[str, ...], chosen: str, label: str) -> Any:

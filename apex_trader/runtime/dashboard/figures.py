@@ -30,8 +30,10 @@ I64 = NDArray[np.int64]
 
 #: What a reader can choose to see → µs up to now; 0: all of it.
 STRETCHES = {"1 h": HOUR, "6 h": 6 * HOUR, "24 h": DAY, "all": 0}
-#: The lowest pivots that a stretch of a day shows.
-_DAY_LEVEL = 3
+#: Figure → its height in pixels, which the page keeps free for it.
+HEIGHTS = {"market": 560, "equity": 330, "confidence": 330}
+#: (a stretch of up to so many µs, the lowest pivots that it shows).
+_LEVELS = ((6 * HOUR, 2), (DAY, 3))
 _CLEAR = "rgba(0,0,0,0)"
 
 
@@ -41,19 +43,23 @@ def market_figure(view: TradeView, stretch: str) -> go.Figure:
     begin, end = reach(view, stretch)
     candles = market.candles.between(begin, end + 1)
     candles = candles.coarser(span_for(candles))
-    level = 2 if end - begin <= 6 * HOUR else _DAY_LEVEL if end - begin <= DAY else PERIOD_LEVEL
+    level = next((level for span, level in _LEVELS if end - begin <= span + SECOND), PERIOD_LEVEL)
     position = held.column("ts"), held.column("position").astype(np.float64)
     figure = price_figure(_within(market, begin), position, candles, level)
     if not len(candles):
         say(figure, "no minute has closed yet")
-    return _dressed(figure, view, stretch)
+    began = view.decisions.column("ts")[:1]
+    if len(began) and began[0] > begin:
+        figure.add_vline(x=float(times(began)[0]), line={"color": GREY, "width": 1, "dash": "dot"},
+                         annotation={"text": "the run began", "textangle": 0}, row=1)  # fmt: skip
+    return _dressed(figure, view, reach(view, stretch), stretch)
 
 
 def equity_figure(view: TradeView, stretch: str) -> go.Figure:
     """The account's equity, and how far it is below its highest point."""
     ts, equity = view.decisions.column("ts"), view.decisions.column("equity")
     under = equity / np.maximum.accumulate(equity) - 1.0 if len(equity) else equity
-    first = np.searchsorted(ts, reach(view, stretch)[0])
+    first = np.searchsorted(ts, reach(view, stretch, candles=False)[0])
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.68, 0.32],
                            vertical_spacing=0.06)  # fmt: skip
     for row, name, values, fill in (
@@ -69,13 +75,14 @@ def equity_figure(view: TradeView, stretch: str) -> go.Figure:
     figure.update_yaxes(title="equity", tickformat=",", row=1)
     deepest = float(under[first:].min(initial=-1e-4))
     figure.update_yaxes(title="below peak", tickformat=".2~%", range=[1.05 * deepest, 0], row=2)
-    return _dressed(finish(figure, 330), view, stretch)
+    finish(figure, HEIGHTS["equity"])
+    return _dressed(figure, view, reach(view, stretch, candles=False), stretch)
 
 
 def confidence_figure(view: TradeView, stretch: str) -> go.Figure:
     """Confidence of each wished order, what became of it, and the gate."""
     known = view.decisions
-    begin, end = reach(view, stretch)
+    begin, end = reach(view, stretch, candles=False)
     ts, sure = known.column("ts"), known.column("confidence")
     shown = np.flatnonzero(np.isfinite(sure) & (ts >= begin))[-MAX_POINTS:]
     held, wanted, target = (known.column(n)[shown] for n in ("position", "wanted", "target"))
@@ -99,10 +106,10 @@ def confidence_figure(view: TradeView, stretch: str) -> go.Figure:
             name=f"gate {view.gate:g}", line={"color": LOSS, "width": 1.4, "dash": "dash"},
             hoverinfo="skip",
         )  # fmt: skip
-    figure = finish(figure, 330)
+    figure = finish(figure, HEIGHTS["confidence"])
     if not len(shown):
         say(figure, "no order was wished for yet" if view.gate else "it trades without a gate")
-    return _dressed(figure, view, stretch)
+    return _dressed(figure, view, (begin, end), stretch)
 
 
 def training_curves_figure(figure: go.Figure) -> go.Figure:
@@ -111,15 +118,15 @@ def training_curves_figure(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def reach(view: TradeView, stretch: str) -> tuple[int, int]:
-    """(begin, end) µs of a stretch up to the latest decision; all: from the first candle."""
+def reach(view: TradeView, stretch: str, candles: bool = True) -> tuple[int, int]:
+    """(begin, end) µs of a stretch up to the latest decision; it begins with the run, or with its
+    first candle at the earliest."""
     ts = view.decisions.column("ts")
     if not len(ts):
         return 0, 0
     end, begin = int(ts[-1]), int(ts[0])
-    candles = view.market().candles
-    if len(candles):
-        begin = min(begin, int(candles.ts[0]))
+    if candles and len(known := view.market().candles):
+        begin = min(begin, int(known.ts[0]))
     back = STRETCHES[stretch]
     return (max(begin, end - back) if back else begin), end + SECOND
 
@@ -136,13 +143,13 @@ def _within(market: MarketView, begin: int) -> MarketView:
     )  # fmt: skip
 
 
-def _dressed(figure: go.Figure, view: TradeView, stretch: str) -> go.Figure:
+def _dressed(figure: go.Figure, view: TradeView, shown: tuple[int, int], stretch: str) -> go.Figure:
     """Colours come from the page; a reader's zoom stays while the chart grows."""
-    begin, end = reach(view, stretch)
     layout: dict[str, Any] = {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "template": None}
+    layout["modebar"] = {"bgcolor": _CLEAR, "color": GREY, "activecolor": AGENT}
     figure.update_layout(uirevision=f"{view.folder.path} {stretch}", **layout)
     figure.update_xaxes(gridcolor=see_through(GREY, 0.18), zeroline=False, showgrid=True)
     figure.update_yaxes(gridcolor=see_through(GREY, 0.18), zerolinecolor=see_through(GREY, 0.5))
-    if end > begin:
-        figure.update_xaxes(range=[*times(np.array([begin, end]))])
+    if shown[1] > shown[0]:
+        figure.update_xaxes(range=[*times(np.array(shown))])
     return figure

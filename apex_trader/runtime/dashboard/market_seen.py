@@ -69,19 +69,19 @@ class MarketSeen:
         if not self.charted:
             return False
         gained = self._tail.read()
-        if gained is None:
-            return False
-        for seen in seen_rows(gained, self._schema):
+        if gained is not None:
+            self._waiting += seen_rows(gained, self._schema)
+        for seen in self._waiting:
             excerpt = seen.excerpt
             base = mark_at(int(excerpt.ts[-1])) - float(excerpt.columns["anchor"][-1, 0])
             if not np.isnan(base):
-                self._bases[seen.day] = base
-            self._waiting.append(seen)
+                self._bases.setdefault(seen.day, base)
+        before = len(self._candles)
         while self._waiting and self._waiting[0].day in self._bases:
             self._take(self._waiting.pop(0))
         self._candles = _joined([self._candles, *self._new])
         self._new.clear()
-        return True
+        return gained is not None or len(self._candles) > before
 
     @property
     def candles(self) -> Candles:

@@ -23,7 +23,8 @@ _SIDES = ("short", "flat", "long")
 SHOWN = 100
 #: What Plotly's own buttons offer.
 GRAPH = {
-    "displaylogo": False, "responsive": True, "showTips": False, "plotlyServerURL": "",
+    "displaylogo": False, "displayModeBar": "hover", "responsive": True, "showTips": False,
+    "plotlyServerURL": "",
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"],
 }  # fmt: skip
 
