@@ -130,7 +130,8 @@ class Live:
 
     @property
     def log(self) -> str:
-        return (self.out.parent / "log.txt").read_text()[-4000:]
+        said = (self.out.parent / "log.txt").read_text()[-4000:]
+        return f"{said}\nexchange: {dict(self.exchange.counts)}"
 
     def check(self) -> None:
         """No double order, no lost fill, and the position of the journal is the exchange's."""

@@ -197,11 +197,12 @@ class TradeSession:
         return ending and time.monotonic() - self._heard > _PATIENCE
 
     def _tell_behind(self) -> None:
-        """One line every few seconds while the past is heard."""
+        """One line every few seconds while the market is not known up to now."""
         behind = self.trader.behind
         if behind > _BEHIND and time.monotonic() - self._told_behind >= _TELL_EVERY:
             self._told_behind = time.monotonic()
-            self._say(f"catching up with the market: {behind:,.0f} s behind")
+            known = format_time(self.trader.tables.end)
+            self._say(f"the market is known up to {known}, {behind:,.0f} s ago")
 
     def _tell(self, record: DecisionRecord) -> None:
         """One line for an order or a refusal, and one a minute for how it stands."""

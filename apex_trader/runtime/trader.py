@@ -95,8 +95,6 @@ class Trader:
         self._pending: Order | None = None
         self._ending = Ending()
         self._differed = 0
-        #: Seconds by which the newest decision time was over when everything was known for it.
-        self.behind = 0.0
         self.counts = Counts()
         self._last = -1
 
@@ -122,6 +120,11 @@ class Trader:
         if last.order:
             self._pending = order_for(self.account, last.target, last.ts, last.seen, self._fills)
 
+    @property
+    def behind(self) -> float:
+        """Seconds since the end of the newest second that is known."""
+        return (self._now(self.tables.end) - self.tables.end) / SECOND
+
     def stop(self, reason: str, flatten: bool) -> None:
         """Decide nothing any more; close the position at the next decision, where ``flatten``."""
         self._ending = Ending(self.stopping or reason, flatten)
@@ -145,8 +148,7 @@ class Trader:
         """The decision at ``ts``, up to which everything is known."""
         row, known = self.tables.newest, self.tables.known
         now = self._now(ts)
-        self.behind = (now - ts) / SECOND
-        if self.behind > _CATCHING_UP:
+        if (now - ts) / SECOND > _CATCHING_UP:
             return  # nothing can be ordered any more: it has the past to hear first
         if row < 0 or int(known.ts[row]) != ts or not known.decidable[row]:
             self._write(self._undecided(ts, now, row, NO_STATE), None)
