@@ -86,10 +86,9 @@ def _run(arguments: list[str]) -> None:
     console.print(f"page: {server.url}  (Ctrl-C ends it; the trader goes on)", markup=False)
     try:
         server.run()
-    except KeyboardInterrupt:
-        console.print("ended")
     finally:
         server.close()
+    console.print("ended")
 
 
 if __name__ == "__main__":

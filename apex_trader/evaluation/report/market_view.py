@@ -20,7 +20,8 @@ I8 = NDArray[np.int8]
 I64 = NDArray[np.int64]
 
 MINUTES = "primary_1m"
-_PRICES = ("open", "high", "low", "close")
+#: Names of a bar's prices.
+PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Candles:
     def between(self, start: int, end: int) -> Candles:
         """Those that open in [start, end) µs."""
         first, stop = np.searchsorted(self.ts, [start, end])
-        ts, *prices = (getattr(self, name)[first:stop] for name in ("ts", *_PRICES))
+        ts, *prices = (getattr(self, name)[first:stop] for name in ("ts", *PRICES))
         return Candles(self.span, ts, *prices)
 
     def coarser(self, span: int) -> Candles:
@@ -96,7 +97,7 @@ def candles_of(segments: Sequence[Segment], schema: Schema) -> Candles:
     """Minute candles of the days: the state's own bars, or the prices at decisions without them."""
     parts = [_bars(s, schema) if schema.has(MINUTES) else _marks(s) for s in segments]
     ts = np.concatenate([part.ts for part in parts])
-    prices = [np.concatenate([getattr(part, name) for part in parts]) for name in _PRICES]
+    prices = [np.concatenate([getattr(part, name) for part in parts]) for name in PRICES]
     return Candles(MINUTE, ts, *prices)
 
 
@@ -151,7 +152,7 @@ def minute_bars(
     inside = (rows >= 0) & (opens >= day)
     names = [column.name for column in schema.block(MINUTES).columns]
     values = table[rows[inside]].astype(np.float64)
-    prices = [np.exp(values[:, names.index(name)] + base) for name in _PRICES]
+    prices = [np.exp(values[:, names.index(name)] + base) for name in PRICES]
     there = np.isfinite(prices[3])
     candles = Candles(MINUTE, opens[inside][there], *(price[there] for price in prices))
     return candles, rows[inside][there].astype(np.int64)

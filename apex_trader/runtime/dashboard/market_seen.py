@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from apex_trader.evaluation.report.market_view import MINUTES, Candles, Pivots, minute_bars
+from apex_trader.evaluation.report.market_view import MINUTES, PRICES, Candles, Pivots, minute_bars
 from apex_trader.execution.journal_tail import JournalTail
-from apex_trader.execution.trade_journal import SeenRows, seen_rows
+from apex_trader.execution.trade_journal import SeenRows, rows_schema, seen_rows
 from apex_trader.state.excerpt import Excerpt
 from apex_trader.state.pivots import TYPICAL_AGE
 from apex_trader.state.schema import PIVOT_COLUMNS, PIVOT_LEVELS, PIVOT_MEMORY, Schema
 from apex_trader.time import MINUTE
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
@@ -25,6 +26,8 @@ LOWEST = 2
 _PLACE = {column.name: i for i, column in enumerate(PIVOT_COLUMNS)}
 #: Numbers between two stretches of bars that do not join; no pivot is remembered for as long.
 _APART = 10_000_000
+#: Prices that are relative to another base differ by less.
+_ROUNDING = 1e-6
 _LEVELS = np.arange(LOWEST, PIVOT_LEVELS + 1)
 
 
@@ -47,14 +50,15 @@ class MarketSeen:
     def __init__(self, journal: Path, schema: Schema) -> None:
         self._schema = schema
         self.charted = schema.has(MINUTES)
-        names = ["day", "decision", "ts", "from 1m", "last 1m", "anchor", f"block {MINUTES}"]
-        if schema.has(PIVOTS):
-            names.append(f"block {PIVOTS}")
+        wanted = {"day", "record", "decision", "ts", "from 1m", "last 1m", "anchor",
+                  f"block {MINUTES}", f"block {PIVOTS}"}  # fmt: skip
+        names = [name for name in rows_schema(schema).names if name in wanted]
         self._tail = JournalTail(journal, "rows", names)
         self._waiting: list[SeenRows] = []
         self._bases: dict[int, float] = {}
         self._day, self._shift = -1, 0
         self._new: list[Candles] = []
+        self._last: Candles | None = None
         self._number: dict[int, int] = {}
         self._ts: dict[int, int] = {}
         self._found: dict[tuple[int, int, int], tuple[int, int]] = {}
@@ -104,28 +108,38 @@ class MarketSeen:
 
     def _take(self, seen: SeenRows) -> None:
         excerpt, begin = seen.excerpt, seen.excerpt.rows["1m"]
+        table = excerpt.columns[f"block {MINUTES}"]
+        if seen.day != self._day or excerpt.decision == 0:
+            self._join(seen.day, table, begin)
         candles, rows = minute_bars(
-            excerpt.ts, excerpt.columns["last 1m"] - begin, excerpt.columns[f"block {MINUTES}"],
-            self._schema, self._bases[seen.day], seen.day,
+            excerpt.ts, excerpt.columns["last 1m"] - begin, table, self._schema,
+            self._bases[seen.day], seen.day,
         )  # fmt: skip
-        if seen.day != self._day and len(candles):
-            self._join(seen.day, int(rows[0]) + begin, int(candles.ts[0]))
         numbers = rows + begin + self._shift
         new = np.flatnonzero([int(number) not in self._ts for number in numbers])
         self._ts |= dict(zip(numbers[new].tolist(), candles.ts[new].tolist(), strict=True))
         self._number |= dict(zip(candles.ts[new].tolist(), numbers[new].tolist(), strict=True))
         if len(new):
             self._new.append(_part(candles, new))
-        if f"block {PIVOTS}" in excerpt.columns and seen.day == self._day:
+            self._last = self._new[-1]
+        if f"block {PIVOTS}" in excerpt.columns:
             self._take_pivots(excerpt, begin)
 
-    def _join(self, day: int, row: int, ts: int) -> None:
-        """Bars of a new day go on behind those of the day before, where none is between them."""
+    def _join(self, day: int, table: F32, begin: int) -> None:
+        """Number the rows of tables that were begun anew behind those known: where the last known
+        bar is among them (the last of a day is none that its decisions saw close)."""
         self._day = day
-        before = self._number.get(ts - MINUTE)
-        # elsewhere no bar before the day's first one may be taken for one that is known
-        first = max(self._ts, default=0) + _APART if before is None else before + 1
-        self._shift = first - row
+        # elsewhere none of them may be taken for a bar that is known
+        self._shift = max(self._ts, default=0) + _APART - begin
+        if self._last is None:
+            return
+        names = [column.name for column in self._schema.block(MINUTES).columns]
+        last = [float(getattr(self._last, name)[-1]) for name in PRICES]
+        columns = [names.index(name) for name in PRICES]
+        prices = np.exp(table[:, columns].astype(np.float64) + self._bases[day])
+        same = np.flatnonzero(np.isclose(prices, last, rtol=_ROUNDING, atol=0.0).all(axis=1))
+        if len(same):
+            self._shift = self._number[int(self._last.ts[-1])] - int(same[-1]) - begin
 
     def _take_pivots(self, excerpt: Excerpt, begin: int) -> None:
         table = excerpt.columns[f"block {PIVOTS}"]

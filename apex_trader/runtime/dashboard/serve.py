@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -51,8 +52,9 @@ class PageServer:
         return f"http://{host}:{self.port}/"
 
     def run(self) -> None:
-        """Serve until this thread is interrupted."""
-        self._server.serve_forever()
+        """Serve until Ctrl-C, which ends it without an error."""
+        with suppress(KeyboardInterrupt):
+            self._server.serve_forever()
 
     def close(self) -> None:
         """End it."""

@@ -27,7 +27,7 @@ _SEEN = "as seen"
 class BlockSeen:
     """One block of the state, as features (columns × window rows).
 
-    alive: of columns that have held more than one value since the run's tables were begun.
+    alive: of columns that hold more than one value in the day's tables and their look-back.
     missing: of the latest state, rows or prices that are not there. zero: exactly 0 otherwise.
     clipped: at the edge of their range (±5).
     """
@@ -87,6 +87,9 @@ class StateSeen:
 
     def _take(self, excerpt: Excerpt) -> None:
         begins = excerpt.decision == 0
+        if begins:
+            self._least.clear()
+            self._most.clear()
         for block in self._schema.blocks:
             if block.clock not in self._schema.clocks:
                 continue
