@@ -52,7 +52,7 @@ def market_figure(view: TradeView, stretch: str) -> go.Figure:
     if len(began) and began[0] > begin:
         figure.add_vline(x=float(times(began)[0]), line={"color": GREY, "width": 1, "dash": "dot"},
                          annotation={"text": "the run began", "textangle": 0}, row=1)  # fmt: skip
-    return _dressed(figure, view, reach(view, stretch), stretch)
+    return _dressed(figure, view, stretch)
 
 
 def equity_figure(view: TradeView, stretch: str) -> go.Figure:
@@ -76,7 +76,7 @@ def equity_figure(view: TradeView, stretch: str) -> go.Figure:
     deepest = float(under[first:].min(initial=-1e-4))
     figure.update_yaxes(title="below peak", tickformat=".2~%", range=[1.05 * deepest, 0], row=2)
     finish(figure, HEIGHTS["equity"])
-    return _dressed(figure, view, reach(view, stretch, candles=False), stretch)
+    return _dressed(figure, view, stretch)
 
 
 def confidence_figure(view: TradeView, stretch: str) -> go.Figure:
@@ -98,7 +98,7 @@ def confidence_figure(view: TradeView, stretch: str) -> go.Figure:
             marker={"symbol": symbol, "color": colour, "size": 7},
             hovertemplate="%{x}<br>confidence %{y:.3f}<extra>" + name + "</extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="date", range=[*times(np.array([begin, end]))])
+    figure.update_xaxes(type="date")
     figure.update_yaxes(title="confidence", range=[0, 1.02])
     if view.gate:
         figure.add_scatter(
@@ -109,7 +109,7 @@ def confidence_figure(view: TradeView, stretch: str) -> go.Figure:
     figure = finish(figure, HEIGHTS["confidence"])
     if not len(shown):
         say(figure, "no order was wished for yet" if view.gate else "it trades without a gate")
-    return _dressed(figure, view, (begin, end), stretch)
+    return _dressed(figure, view, stretch)
 
 
 def training_curves_figure(figure: go.Figure) -> go.Figure:
@@ -144,12 +144,11 @@ def _within(market: MarketView, begin: int) -> MarketView:
 
 
 def _dressed(figure: go.Figure, view: TradeView, shown: tuple[int, int], stretch: str) -> go.Figure:
-    """Colours come from the page; a reader's zoom stays while the chart grows."""
+    """Colours come from the page. A reader's zoom stays while the chart grows, which it would not
+    if a range were set that moves with it."""
     layout: dict[str, Any] = {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "template": None}
     layout["modebar"] = {"bgcolor": _CLEAR, "color": GREY, "activecolor": AGENT}
     figure.update_layout(uirevision=f"{view.folder.path} {stretch}", **layout)
     figure.update_xaxes(gridcolor=see_through(GREY, 0.18), zeroline=False, showgrid=True)
     figure.update_yaxes(gridcolor=see_through(GREY, 0.18), zerolinecolor=see_through(GREY, 0.5))
-    if shown[1] > shown[0]:
-        figure.update_xaxes(range=[*times(np.array(shown))])
     return figure
