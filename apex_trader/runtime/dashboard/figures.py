@@ -143,7 +143,7 @@ def _within(market: MarketView, begin: int) -> MarketView:
     )  # fmt: skip
 
 
-def _dressed(figure: go.Figure, view: TradeView, shown: tuple[int, int], stretch: str) -> go.Figure:
+def _dressed(figure: go.Figure, view: TradeView, stretch: str) -> go.Figure:
     """Colours come from the page. A reader's zoom stays while the chart grows, which it would not
     if a range were set that moves with it."""
     layout: dict[str, Any] = {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "template": None}
