@@ -176,8 +176,9 @@ def live(store: MarketStore, run: Path, tmp_path: Path) -> Iterator[Live]:
     past = store.read_bars(ETH, "1m")
     begin = int(past.ts[-1]) + MINUTE
     listings = []
-    for k, (market, count) in enumerate(((ETH, 60_000), (BTC, 20_000))):
-        trades = tape(k, count, rate=count / (6 * HOUR / SECOND), start=begin)
+    for k, (market, count) in enumerate(((ETH, 120_000), (BTC, 40_000))):
+        # twelve hours of it: half of a tape's trades come with the one before
+        trades = tape(k, count, rate=count / (24 * HOUR / SECOND), start=begin)
         level = store.read_bars(market, "1m").close[-1] / trades.price[0]
         trades = replace(trades, price=np.round(trades.price * level, 2), amount=trades.amount + 2)
         listings.append(Listing(MarketInfo(market, "perpetual", 0.01, 0.001, 5.0), trades))

@@ -52,6 +52,10 @@ class Journal:
         """One record behind the others; it is safe after ``commit``."""
         self._tables[table].append(record)
 
+    def count(self, table: str) -> int:
+        """Records of a table so far: the number that the next one gets."""
+        return self._tables[table].next
+
     def commit(self) -> None:
         """Returns when all records are on the disk. ApexError when they cannot be."""
         try:
@@ -80,7 +84,7 @@ class _Table:
                 f"{folder} holds the journal table {name!r} of another version of apex-trader: "
                 "choose another folder"
             )
-        self._next = known.num_rows if known is not None else 0
+        self.next = known.num_rows if known is not None else 0
         self._part = len(journal_parts(folder, name))
         behind = _behind_parts(folder, name)
         self._since: list[pa.RecordBatch] = behind.to_batches() if behind is not None else []
@@ -88,8 +92,8 @@ class _Table:
         self._open()
 
     def append(self, record: Mapping[str, Any]) -> None:
-        self._new.append({NUMBER: self._next, **record})
-        self._next += 1
+        self._new.append({NUMBER: self.next, **record})
+        self.next += 1
 
     def commit(self) -> None:
         if not self._new:

@@ -37,7 +37,7 @@ DECISIONS = with_number([
     pa.field("wanted", pa.int8()), pa.field("confidence", pa.float32()),
     pa.field("target", pa.int8()), pa.field("reason", pa.string()), pa.field("order", pa.string()),
     pa.field("weights", pa.string()), pa.field("clipped", pa.float32()),
-    pa.field("skew", pa.float32()), pa.field("ledger", pa.binary()),
+    pa.field("skew", pa.float64()), pa.field("ledger", pa.binary()),
     pa.field("limits", pa.string()),
 ])  # fmt: skip
 #: One record an order, when its outcome is known. decided, arrives, deadline: see ``Order``.
@@ -51,8 +51,11 @@ ORDERS = with_number([
     pa.field("fee", pa.float64()), pa.field("slippage", pa.float64()),
 ])  # fmt: skip
 #: One record an excerpt of the market's tables, see ``state.excerpt``: raw little-endian columns
-#: by the schema's own names. day: start of it.
-_PLACES = [pa.field("day", _TIME), pa.field("decision", pa.int32())]
+#: by the schema's own names. day: start of it. record: number of the record of ``DECISIONS`` that
+#: came next, which saw these rows and all before them.
+_PLACES = [
+    pa.field("day", _TIME), pa.field("record", pa.int64()), pa.field("decision", pa.int32()),
+]  # fmt: skip
 
 #: Columns of an excerpt that hold whole numbers; CNN rows are halves, all others float32.
 _WHOLE = ("last", "valid")
@@ -87,9 +90,10 @@ class DecisionRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class SeenRows:
-    """An excerpt and the day (µs) that it is of."""
+    """An excerpt, the day (µs) that it is of, and the number of the decision that first saw it."""
 
     day: int
+    record: int
     excerpt: Excerpt
 
 
@@ -119,7 +123,9 @@ class TradeJournal:
 
     def rows(self, day: int, excerpt: Excerpt) -> None:
         """Rows as they were seen."""
-        record: dict[str, Any] = {"day": day, "decision": excerpt.decision}
+        record: dict[str, Any] = {
+            "day": day, "record": self._journal.count("decisions"), "decision": excerpt.decision,
+        }  # fmt: skip
         record |= {f"from {clock}": at for clock, at in excerpt.rows.items()}
         record |= {name: values.tobytes() for name, values in excerpt.columns.items()}
         self._journal.append("rows", record | {"ts": excerpt.ts.tobytes()})
@@ -155,7 +161,7 @@ def seen_rows(table: pa.Table, schema: Schema) -> Iterator[SeenRows]:
     """The excerpts of records of the table "rows", or of some of its columns."""
     widths = _column_widths(schema)
     for record in table.to_pylist():
-        yield SeenRows(_micros(record["day"]), _excerpt(record, schema, widths))
+        yield SeenRows(_micros(record["day"]), record["record"], _excerpt(record, schema, widths))
 
 
 def read_decisions(folder: Path) -> list[DecisionRecord]:
