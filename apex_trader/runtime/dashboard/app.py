@@ -68,17 +68,24 @@ def app_of(board: Board, refresh: float) -> Dash:
         *(Output(name, "figure") for name in _FIGURES),
         Output("content", "hidden"),
         Output("shown", "data"),
+        *(Output(name, "relayoutData") for name in _FIGURES),
         Input("clock", "n_intervals"),
         Input("stretch", "value"),
         Input("choice", "value"),
         State("shown", "data"),
+        *(State(name, "relayoutData") for name in _FIGURES),
     )
-    def _update(_: int, stretch: str, choice: str, shown: dict[str, str] | None) -> Any:
+    def _update(
+        _: int, stretch: str, choice: str, shown: dict[str, str] | None, *zooms: Any
+    ) -> Any:
         with board.look() as standing:
             parts, figures, hidden, now = update(
                 standing, board.watched.name, stretch, choice, shown or {}
             )
-        return [*parts, *figures, hidden, now]
+        if (shown or {}).get("stretch") != stretch:
+            return [*parts, *figures, hidden, now, *([None] * len(figures))]
+        kept = [zoomed(*pair) for pair in zip(figures, zooms, strict=True)]
+        return [*parts, *kept, hidden, now, *([no_update] * len(figures))]
 
     @app.callback(Output("clock", "disabled"), Input("live", "value"))
     def _pause(live: list[str]) -> bool:
@@ -117,6 +124,20 @@ def update(
     drawn = data or "stretch" in new
     figures = [draw(view, stretch) if drawn else no_update for draw in _FIGURES.values()]
     return parts, figures, False, now
+
+
+def zoomed(figure: Any, event: dict[str, Any] | None) -> Any:
+    """A figure with the ranges that a reader chose in the one before it.
+
+    event: what Plotly told of his latest change; a double-click has no ranges.
+    """
+    if figure is no_update:
+        return figure
+    for name, value in (event or {}).items():
+        axis, _, which = name.partition(".range[")
+        if which == "0]" and f"{axis}.range[1]" in (event or {}):
+            figure.layout[axis].range = [value, (event or {})[f"{axis}.range[1]"]]
+    return figure
 
 
 def layout(refresh: float) -> Any:

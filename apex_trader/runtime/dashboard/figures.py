@@ -144,8 +144,7 @@ def _within(market: MarketView, begin: int) -> MarketView:
 
 
 def _dressed(figure: go.Figure, view: TradeView, stretch: str) -> go.Figure:
-    """Colours come from the page. A reader's zoom stays while the chart grows, which it would not
-    if a range were set that moves with it."""
+    """Colours come from the page; what a reader hid in the legend stays hidden."""
     layout: dict[str, Any] = {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR, "template": None}
     layout["modebar"] = {"bgcolor": _CLEAR, "color": GREY, "activecolor": AGENT}
     figure.update_layout(uirevision=f"{view.folder.path} {stretch}", **layout)

@@ -9,7 +9,7 @@ import pytest
 from dash import no_update
 
 from apex_trader.errors import ApexError
-from apex_trader.runtime.dashboard.app import POLICY, app_of, update
+from apex_trader.runtime.dashboard.app import POLICY, app_of, update, zoomed
 from apex_trader.runtime.dashboard.board import Board, Standing
 from apex_trader.runtime.dashboard.figures import STRETCHES, market_figure
 from apex_trader.runtime.dashboard.folders import watched
@@ -96,7 +96,15 @@ def test_every_fill_of_a_stretch_is_drawn(view: TradeView, stretch: str):
     assert sum(len(t.x) for t in marks) == view.orders.filled
     (candles,) = [t for t in figure.data if t.type == "candlestick"]
     assert 0 < len(candles.x) <= 1_500
-    assert figure.layout.xaxis.range is None  # it would move a reader's zoom
+
+
+def test_a_reader_s_zoom_is_kept_until_he_goes_back(view: TradeView):
+    event = {"xaxis.range[0]": "2023-12-01", "xaxis.range[1]": "2023-12-02", "dragmode": "pan"}
+    figure = zoomed(market_figure(view, "all"), event)
+    assert figure.layout.xaxis.range == ("2023-12-01", "2023-12-02")
+    for event in (None, {"xaxis.autorange": True}, {"autosize": True}):
+        assert zoomed(market_figure(view, "all"), event).layout.xaxis.range is None
+    assert zoomed(no_update, event) is no_update
 
 
 def test_numbers_of_a_refusal_count_once_in_its_reason(tmp_path: Path, paper: Paper):
