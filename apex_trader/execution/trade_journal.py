@@ -102,8 +102,11 @@ class TradeJournal:
 
     def __init__(self, folder: Path, schema: Schema, rows: int) -> None:
         self.folder, self._schema = folder, schema
-        schemas = {"decisions": DECISIONS, "orders": ORDERS, "rows": rows_schema(schema)}
+        # A decision is what makes the rest of it count: it is written last.
+        schemas = {"rows": rows_schema(schema), "orders": ORDERS, "decisions": DECISIONS}
         self._journal = Journal(folder, schemas, rows)
+        known = read_journal(folder, "orders")
+        self._booked = set() if known is None else set(known["id"].to_pylist()[-1:])
 
     def decision(self, record: DecisionRecord) -> None:
         """One decision; on the disk after ``commit``."""
@@ -112,7 +115,12 @@ class TradeJournal:
     def order(
         self, order: Order, outcome: Outcome, traded: float, fee: float, slippage: float
     ) -> None:
-        """What became of an order. traded: signed, base coin. fee, slippage: quote currency."""
+        """What became of an order. traded: signed, base coin. fee, slippage: quote currency.
+
+        One that is there already is not written again: a run was killed before its next decision.
+        """
+        if order.id in self._booked:
+            return
         self._journal.append("orders", {
             "id": order.id, "decided": order.ts, "arrives": order.arrives,
             "deadline": order.deadline, "before": order.before, "target": order.target,
@@ -193,7 +201,9 @@ def _excerpt(record: Mapping[str, Any], schema: Schema, widths: Mapping[str, int
         shape = (-1, 2, width) if name == "cnn" else (-1, width) if width else (-1,)
         columns[name] = values.reshape(shape)
     rows = {c: int(record[f"from {c}"]) for c in schema.clocks if f"from {c}" in record}
-    return Excerpt(int(record["decision"]), rows, np.frombuffer(record["ts"], np.int64), columns)
+    return Excerpt(
+        int(record["decision"]), rows, np.frombuffer(record["ts"], np.int64).copy(), columns
+    )
 
 
 def _column_widths(schema: Schema) -> dict[str, int]:

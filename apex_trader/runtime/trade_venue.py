@@ -61,6 +61,13 @@ def check_mode(config: Config) -> None:
         )
 
 
+def rules_of(config: Config, rules: TradingConfig, terms: Terms) -> TradingConfig:
+    """The rules of the account that trades. Fills of an exchange are real: nothing is to be added
+    to their prices."""
+    slippage = rules.slippage_bps if config.trade.mode == "paper" else 0.0
+    return replace(rules, initial_equity=terms.equity, slippage_bps=slippage)
+
+
 class Desk:
     """An open account, or none on paper: ``venue`` gives what a trader sends its orders to.
 
@@ -79,14 +86,13 @@ class Desk:
         wanted = config.trade.equity
         if config.trade.mode == "paper":
             self.terms = terms or Terms(wanted or rules.initial_equity)
-            self.rules = replace(rules, initial_equity=self.terms.equity)
+            self.rules = rules_of(config, rules, self.terms)
             return
         exchange = _exchange(config)
         self._requests = TradingRequests(trading(exchange, config.trade.answer_within))
         self._requests.open()
         self.terms = terms or self._begin(wanted)
-        # Fills are real: nothing is to be added to their prices.
-        self.rules = replace(rules, initial_equity=self.terms.equity, slippage_bps=0.0)
+        self.rules = rules_of(config, rules, self.terms)
 
     def venue(self, market: MarketSource, fills: FillConfig) -> Venue:
         """Where orders go. market: the traded one, for paper. Cancels what a run left open."""
