@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,8 @@ def test_it_serves_until_it_is_interrupted_and_warns_where_others_can_look(tmp_p
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "apex_trader.dashboard", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # whoever was begun in the background has Ctrl-C ignored, and hands that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         lines = [process.stdout.readline() for _ in range(3)]
@@ -64,7 +67,7 @@ def test_it_serves_until_it_is_interrupted_and_warns_where_others_can_look(tmp_p
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             assert b"apex-trader" in answer.read()
         time.sleep(0.1)
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "ended" in out

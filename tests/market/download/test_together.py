@@ -35,13 +35,13 @@ def downloading(exchange: LocalExchange, store: Path, symbols: str) -> subproces
 
 
 def slowly(begun: threading.Event) -> Callable[[Request], Fault | None]:
-    """Files take five seconds: longer than another process needs to begin."""
+    """Files take twenty seconds: longer than another process needs to begin."""
 
     def meet(request: Request) -> Fault | None:
         if not request.path.endswith(".zip"):
             return None
         begun.set()
-        return Drip(512, 0.05)
+        return Drip(512, 0.2)
 
     return meet
 
