@@ -3,6 +3,7 @@
     python -m apex_trader.trade run=runs/eth_full/…                     # paper, until stopped
     python -m apex_trader.trade run=DIR risk.daily_loss=0.02 confidence.gate=0.6
     python -m apex_trader.trade run=DIR out=TRADES                      # goes on where TRADES ended
+    python -m apex_trader.trade run=DIR learn=true                  # a learner goes on beside it
     touch TRADES/STOP                                                   # closes the position, halts
     python -m apex_trader.trade replay=TRADES                           # decides its journal again
 
@@ -11,6 +12,8 @@ checkpoint  best (on validation, the default), latest, or a name such as step-00
 out         folder of the trading run (default: a new one in DIR/trades); one that is there goes on
 replay      a trading run: every decision is taken again from its journal alone, and must be
             the same; run then says where the run lies now, if not where it was
+learn       true: the run's training goes on on what is heard, and weights that did better on it are
+            adopted (trade.learn; settings of learner, replay and rollout count then)
 Any setting of the run can be changed as name=value, as in train; those of trading are trade.* and
 risk.*, explained in docs/configuration.md. Ctrl-C, SIGTERM or a file STOP in the folder end a run.
 """
@@ -28,6 +31,7 @@ from rich.console import Console
 from apex_trader.errors import ApexError, ConfigError
 from apex_trader.runtime.command import run_command
 from apex_trader.runtime.compose import load_config
+from apex_trader.runtime.learned import Verdict, verdict_table
 from apex_trader.runtime.load_agent import check_agent
 from apex_trader.runtime.run_folder import RunFolder
 from apex_trader.runtime.trade_replay import TradeReplay, journal_folder
@@ -35,9 +39,10 @@ from apex_trader.runtime.trade_session import TradeFolder, TradeSession
 from apex_trader.runtime.words import split_words
 
 #: Groups of settings that trading does not know: here they would change nothing.
-_ELSEWHERE = (
-    "rollout", "replay", "learner", "pretrain", "cluster", "evaluation", "walk_forward", "wandb",
-)  # fmt: skip
+_NEVER = ("pretrain", "cluster", "evaluation", "walk_forward", "wandb")
+_ELSEWHERE = ("rollout", "replay", "learner", *_NEVER)
+#: Words with which a learner goes on beside the trader.
+_LEARNING = {"learn=true", "trade.learn=true"}
 
 
 @dataclass
@@ -98,6 +103,8 @@ def _run(arguments: list[str]) -> None:
         f"ended ({result['ended']}): equity {result['equity']:,.2f} ({result['return']:+.2%}), "
         f"{result['fills']:,} fills of {result['orders']:,} orders"
     )
+    if verdicts := result.get("learning", {}).get("verdicts"):
+        console.print(verdict_table([Verdict(**verdict) for verdict in verdicts]))
     say(f"result: {session.out.result}")
 
 

@@ -29,6 +29,12 @@ class TradeConfig:
     answer_within: seconds to wait for an exchange's answer to one request about an order.
     journal_rows: decisions in one Parquet file of the journal; those since are kept in a file that
         is safe after each.
+    learn: whether a learner beside the trader goes on with the run's training on what is heard, and
+        new weights replace those in use once they did better on parts that they had not learned
+        from.
+    judge_parts: sealed parts (rollout.seal_every) on which new weights are judged.
+    judge_margin: standard errors of the paired differences, part by part, by which they must have
+        earned more.
     """
 
     mode: Mode = "paper"
@@ -38,6 +44,9 @@ class TradeConfig:
     equity: float | None = None
     answer_within: float = 2.0
     journal_rows: int = 360
+    learn: bool = False
+    judge_parts: int = 6
+    judge_margin: float = 1.0
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -57,6 +66,10 @@ class TradeConfig:
                 raise ConfigError(f"trade.{name}", value, "above 0")
         if self.journal_rows < 1:
             raise ConfigError("trade.journal_rows", self.journal_rows, "1 or more")
+        if self.judge_parts < 2:
+            raise ConfigError("trade.judge_parts", self.judge_parts, "2 or more: they are compared")
+        if not (math.isfinite(self.judge_margin) and self.judge_margin >= 0.0):
+            raise ConfigError("trade.judge_margin", self.judge_margin, "0 or more")
 
 
 @dataclass(frozen=True)

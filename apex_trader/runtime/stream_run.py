@@ -146,10 +146,15 @@ class StreamRun(SerialRun):
             return
         for number in went_on:
             self.arena.grow(number, self._load(number))
-        self.rollout.follow(self._market(), self.live.complete)
+        market = self._market()
+        self._sealed(market)
+        self.rollout.follow(market, self.live.complete)
         held, limit = list(self.data.registry.live), self.config.train.resident_days
         for number in surplus_days(held, limit, self.rollout.standing):
             self._let_go(number)
+
+    def _sealed(self, market: RolloutMarket) -> None:
+        """The market went on, and no lane has seen it yet."""
 
     def _let_go(self, number: int) -> None:
         """Nothing refers to a live day any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from apex_trader.errors import ApexError, ConfigError
 from apex_trader.evaluation.confidence.confidence import Calibrated, Confidence
 from apex_trader.execution.limits import RiskLimits
 from apex_trader.execution.trade_journal import DecisionRecord, TradeJournal, read_decisions
+from apex_trader.market.closed import ClosedSeconds
 from apex_trader.market.store import MarketStore
 from apex_trader.runtime.calibration import confidence_of, weights_digest
 from apex_trader.runtime.compose import flat, load_config, plain, save_config
 from apex_trader.runtime.confidence import order_features
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.judge import Agent, network_of
+from apex_trader.runtime.learned import Learned
+from apex_trader.runtime.learning_process import LearningProcess
 from apex_trader.runtime.live_agent import LiveAgent
 from apex_trader.runtime.live_feed import FeedTime, LiveFeed, OpenFeed, open_live_feed
 from apex_trader.runtime.live_market import live_tables
@@ -86,12 +89,16 @@ def trading_agent(
             "confidence.gate", config.confidence.gate,
             f"0 to trade without a gate: {getattr(found, 'reason', '')}",
         )  # fmt: skip
+    return live_agent(config, data, agent, confidence), confidence
+
+
+def live_agent(
+    config: Config, data: MarketData, agent: Agent, confidence: Confidence | None
+) -> LiveAgent:
+    """The agent that decides live, gated where the configuration asks for it."""
     network, features = network_of(config, data, agent), order_features(config, data.trading)
     gate = config.confidence.gate
-    return (
-        LiveAgent(network, agent.extractor, features, confidence if gate else None, gate),
-        confidence,
-    )
+    return LiveAgent(network, agent.extractor, features, confidence if gate else None, gate)
 
 
 class TradeSession:
@@ -145,6 +152,13 @@ class TradeSession:
                 RiskLimits(config.risk), self.journal, fills, config.trade.lateness,
                 agent.checkpoint, FeedTime(self.feed), self._tell,
             )  # fmt: skip
+            self._data, self._agent, self.learning = data, agent, None
+            self._learned, self._used, self._verdicts = Learned(out.path), agent.checkpoint, 0
+            if config.trade.learn:
+                self._adopt()
+                self.learning = LearningProcess(
+                    config, folder, agent, out.path, store, self.feed.start, say
+                )
             if before:
                 self.trader.go_on(before[-1])
                 say(f"going on behind {format_time(before[-1].ts)}, equity {account.equity:,.2f}")
@@ -163,6 +177,7 @@ class TradeSession:
                     self._look_for_a_stop()
                     if batch.until > batch.start:
                         self._heard = time.monotonic()
+                    self._learn(batch)
                     trader.hear(batch)
                     self._tell_behind()
                     if trader.finished or self._given_up():
@@ -171,6 +186,8 @@ class TradeSession:
         finally:
             self._stop.restore()
             self.feed.close()
+            if self.learning is not None:
+                self.learning.close()
             self._desk.close()
             self.journal.close()
             result = self._result()
@@ -178,6 +195,32 @@ class TradeSession:
         return result
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _learn(self, batch: ClosedSeconds) -> None:
+        """Let the learner hear what the trader is about to, and take over what it brought."""
+        if self.learning is not None:
+            self.learning.hear(batch)
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Decide with the newest adopted weights from here on; the old ones, if they are broken."""
+        file = self._learned.verdicts_file
+        size = file.stat().st_size if file.is_file() else 0
+        if size == self._verdicts:
+            return
+        self._verdicts, name = size, self._learned.in_use()
+        if not name or name == self._used:
+            return
+        try:
+            weights, found = self._learned.weights(name), self._learned.confidence(name)
+        except ApexError as error:
+            self._say(f"{error}; {self._used} goes on deciding")
+            return
+        confidence = found.confidence if found is not None else None
+        agent = replace(self._agent, weights=weights, checkpoint=name)
+        self.trader.adopt(live_agent(self.config, self._data, agent, confidence), name)
+        self._used = name
+        self._say(f"{name} decides from here on")
 
     def _look_for_a_stop(self) -> None:
         flatten = self.config.trade.flatten
@@ -262,6 +305,13 @@ class TradeSession:
             "fee": float(account.record["fee"]), "slippage": float(account.record["slippage"]),
             "funding": float(account.record["paid"]), **asdict(trader.counts),
         }  # fmt: skip
+        if self.config.trade.learn:
+            verdicts = self._learned.verdicts()
+            adopted = sum(verdict.adopted for verdict in verdicts)
+            found["learning"] = {
+                "weights": self._used, "adopted": adopted, "refused": len(verdicts) - adopted,
+                "verdicts": [asdict(verdict) for verdict in verdicts],
+            }  # fmt: skip
         if account.position:
             self._say(f"the position is still open: {account.quantity:+g}")
         return found

@@ -125,6 +125,10 @@ class Trader:
         """Seconds since the end of the newest second that is known."""
         return (self._now(self.tables.end) - self.tables.end) / SECOND
 
+    def adopt(self, agent: LiveAgent, weights: str) -> None:
+        """Decide with another agent from the next decision on; weights: its name in the journal."""
+        self.agent, self._weights = agent, weights
+
     def stop(self, reason: str, flatten: bool) -> None:
         """Decide nothing any more; close the position at the next decision, where ``flatten``."""
         self._ending = Ending(self.stopping or reason, flatten)
