@@ -113,7 +113,10 @@ class Learned:
         path = self._confidence(name)
         if not path.is_file():
             return None
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            values: Any = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ApexError(f"{path} cannot be read ({error})") from error
         return Calibrated.from_plain(values, str(path))
 
     def _weights(self, name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from apex_trader.execution.trade_journal import DecisionRecord, SeenRows, read_d
 from apex_trader.runtime.calibration import weights_digest
 from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.decide import STOPPED, Ending, Moment, decide
+from apex_trader.runtime.learned import Learned
 from apex_trader.runtime.live_agent import LiveAgent
 from apex_trader.runtime.load_agent import load_agent
 from apex_trader.runtime.market_data import MarketData
 from apex_trader.runtime.run_folder import RunFolder
-from apex_trader.runtime.trade_session import TradeFolder, trading_agent
+from apex_trader.runtime.trade_session import TradeFolder, live_agent, trading_agent
 from apex_trader.runtime.trade_venue import Terms, rules_of
 from apex_trader.state.gather import MarketTables
 from apex_trader.state.live_day import empty_day
@@ -102,6 +103,7 @@ class TradeReplay:
         self.agent, self.confidence = trading_agent(
             self.config, self.data, self.chosen, self.folder
         )
+        self._adopted: dict[str, LiveAgent] = {}
         terms = Terms.read(about)
         self.rules = rules_of(self.config, self.data.trading, terms)
         self._fills = self.data.builder.fills
@@ -145,7 +147,7 @@ class TradeReplay:
         account.load_bytes(record.ledger)
         limits = RiskLimits(self.config.risk)
         limits.load(json.loads(record.limits))
-        agent: LiveAgent = self.agent
+        agent = self._agent_of(record.weights)
         if record.row < 0 or int(tables.ts[record.row]) != record.ts:
             yield Difference(record.ts, "row", record.row, "not in the journal")
             return
@@ -173,6 +175,18 @@ class TradeReplay:
                 before = np.float32(before)
             if not np.array_equal(before, value, equal_nan=name not in ("reason", "order")):
                 yield Difference(record.ts, name, before, value)
+
+    def _agent_of(self, name: str) -> LiveAgent:
+        """The agent with the weights that decided: the run's own, or adopted ones (learn=true)."""
+        if name == self.chosen.checkpoint:
+            return self.agent
+        if name not in self._adopted:
+            learned = Learned(self.out.path)
+            found = learned.confidence(name)
+            weights = replace(self.chosen, weights=learned.weights(name), checkpoint=name)
+            confidence = found.confidence if found is not None else None
+            self._adopted[name] = live_agent(self.config, self.data, weights, confidence)
+        return self._adopted[name]
 
     def _account(self, number: int) -> Iterator[Difference]:
         """How an account does not follow from the one before it and the orders in between.

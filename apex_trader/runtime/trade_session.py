@@ -213,6 +213,8 @@ class TradeSession:
             return
         try:
             weights, found = self._learned.weights(name), self._learned.confidence(name)
+            if found is None and self.config.confidence.gate > 0.0:
+                raise ApexError(f"{name} has no confidence, and there is a gate")
         except ApexError as error:
             self._say(f"{error}; {self._used} goes on deciding")
             return
