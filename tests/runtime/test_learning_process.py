@@ -19,6 +19,7 @@ from apex_trader.runtime.compose import load_config
 from apex_trader.runtime.config import Config
 from apex_trader.runtime.learned import Learned
 from apex_trader.runtime.run_folder import RunFolder
+from apex_trader.runtime.trade_replay import TradeReplay
 from apex_trader.runtime.trade_session import TradeFolder, TradeSession
 from apex_trader.time import HOUR, MINUTE, SECOND
 from tests.runtime.recorded_feed import RecordedFeed
@@ -115,6 +116,15 @@ def test_the_journal_says_which_weights_decided_what(learned):
     for name in names[1:]:
         assert files.weights(name)
         assert f"{name} decides from here on" in said
+
+
+def test_a_replay_decides_with_the_weights_that_decided_then(learned):
+    out, _ = learned
+    replay = TradeReplay(TradeFolder(out))
+    assert len({record.weights for record in replay.records}) > 1
+    found = replay.run()
+    assert found.differences == []
+    assert found.same == found.decided > 0
 
 
 def test_a_learner_that_is_killed_is_begun_again_and_trading_goes_on(small_run: Path, tmp_path):
